@@ -1,0 +1,63 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Imports point one way: Addressing, CLinux ← SocketLookup ← Lab ← Channel, Report, Fixtures
+// ← VirtualMachine ← LabCommand, and Channel ← LabGuest. The guest links statically, so nothing
+// that LabGuest reaches may import Foundation (60 MB against 14 MB); FoundationEssentials is fine.
+let package = Package(
+    name: "binding-lab",
+    products: [
+        .executable(name: "lab", targets: ["LabCommand"]),
+        .executable(name: "lab-guest", targets: ["LabGuest"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        // Without the Foundation trait: the static guest uses it too.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        .target(
+            name: "CLinux",
+            linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
+        .target(name: "Addressing"),
+        .target(
+            name: "SocketLookup",
+            dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
+        .target(
+            name: "Lab",
+            dependencies: [
+                "Addressing", "CLinux", "SocketLookup",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .target(name: "Channel", dependencies: ["Lab"]),
+        .target(
+            name: "VirtualMachine",
+            dependencies: [
+                "Channel", "CLinux", "Lab",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+        .target(name: "Report", dependencies: ["Lab"]),
+        .target(name: "Fixtures", dependencies: ["Addressing", "Lab", .product(name: "Yams", package: "Yams")]),
+        .executableTarget(
+            name: "LabGuest",
+            dependencies: ["Channel", "CLinux", "Lab", .product(name: "SystemPackage", package: "swift-system")]),
+        .executableTarget(
+            name: "LabCommand",
+            dependencies: [
+                "Fixtures", "Lab", "Report", "VirtualMachine",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+        .testTarget(
+            name: "Unit",
+            dependencies: [
+                "Addressing", "Channel", "Fixtures", "Lab", "Report", "SocketLookup", "VirtualMachine",
+            ]),
+        .testTarget(name: "Kernel", dependencies: ["Fixtures", "Lab", "Report", "VirtualMachine"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

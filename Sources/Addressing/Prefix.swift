@@ -1,0 +1,94 @@
+/// An IPv4 or IPv6 prefix: an address whose host bits are zero, and a length of 0–32 or 0–128.
+public struct Prefix: Hashable, Sendable {
+    public let address: IPAddress
+    public let length: Int
+
+    /// Makes a prefix.
+    ///
+    /// - Throws: ``AddressingError/lengthOutOfRange(length:width:)``, or
+    ///   ``AddressingError/hostBitsSet(text:canonical:)`` which names the canonical form.
+    public init(_ address: IPAddress, length: Int) throws(AddressingError) {
+        guard (0...address.family.width).contains(length) else {
+            throw .lengthOutOfRange(length: length, width: address.family.width)
+        }
+        let network = IPAddress(family: address.family, bits: address.bits & Prefix.mask(address.family, length))
+        guard network == address else {
+            throw .hostBitsSet(text: "\(address)/\(length)", canonical: "\(network)/\(length)")
+        }
+        self.address = address
+        self.length = length
+    }
+
+    /// The prefix of one address: /32 or /128.
+    public init(_ address: IPAddress) {
+        self.address = address
+        self.length = address.family.width
+    }
+
+    public var family: AddressFamily { address.family }
+
+    /// The last address of the prefix.
+    public var last: IPAddress {
+        IPAddress(family: family, bits: address.bits | (Prefix.width(family) & ~Prefix.mask(family, length)))
+    }
+
+    public func contains(_ candidate: IPAddress) -> Bool {
+        candidate.family == family && candidate.bits & Prefix.mask(family, length) == address.bits
+    }
+
+    /// Whether every address of `other` is also in this prefix.
+    public func contains(_ other: Prefix) -> Bool { other.length >= length && contains(other.address) }
+
+    /// The address at `offset` from the first; nil past the last.
+    public func address(at offset: UInt128) -> IPAddress? {
+        let (bits, overflow) = address.bits.addingReportingOverflow(offset)
+        let candidate = IPAddress(family: family, bits: bits)
+        return overflow || bits > last.bits ? nil : candidate
+    }
+
+    private static func width(_ family: AddressFamily) -> UInt128 {
+        family == .ipv4 ? UInt128(UInt32.max) : UInt128.max
+    }
+
+    private static func mask(_ family: AddressFamily, _ length: Int) -> UInt128 {
+        // A shift by the full width gives 0, which is the mask of /0.
+        width(family) & (UInt128.max << UInt128(family.width - length))
+    }
+}
+
+extension Prefix: CustomStringConvertible {
+    /// Parses `address/length`, or an address alone as its /32 or /128.
+    public init(text: String) throws(AddressingError) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let address = IPAddress(String(parts[0])) else { throw .notAPrefix(text) }
+        guard parts.count == 2 else {
+            self.init(address)
+            return
+        }
+        guard let length = Int(parts[1]), parts[1].allSatisfy(\.isNumber) else { throw .notAPrefix(text) }
+        try self.init(address, length: length)
+    }
+
+    public var description: String { "\(address)/\(length)" }
+}
+
+/// What is wrong with an address, prefix, endpoint or port range.
+public enum AddressingError: Error, Hashable, Sendable, CustomStringConvertible {
+    case notAnAddress(String)
+    case notAPrefix(String)
+    case notAnEndpoint(String)
+    case notAPortRange(String)
+    case lengthOutOfRange(length: Int, width: Int)
+    case hostBitsSet(text: String, canonical: String)
+
+    public var description: String {
+        switch self {
+        case .notAnAddress(let text): "'\(text)' is not an IP address: write 192.0.2.1 or 2001:db8::1"
+        case .notAPrefix(let text): "'\(text)' is not a prefix: write 192.0.2.0/24 or 2001:db8::/32"
+        case .notAnEndpoint(let text): "'\(text)' is not an endpoint: write 192.0.2.1:53 or [2001:db8::1]:53"
+        case .notAPortRange(let text): "'\(text)' is not a port range: write 53 or 8000-8010, within 0-65535"
+        case .lengthOutOfRange(let length, let width): "a prefix length is 0 to \(width), not \(length)"
+        case .hostBitsSet(let text, let canonical): "\(text) has host bits set: write \(canonical)"
+        }
+    }
+}

@@ -1,0 +1,204 @@
+import Addressing
+
+// The JSON and YAML form of a fixture's steps and expectations. A step is a mapping with one key that
+// names its action, beside `label` and `expect`; an expectation one with a key that names its outcome.
+
+extension Step: Codable {
+    private enum CodingKeys: String, CodingKey { case label, expect }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        label = try container.decodeIfPresent(String.self, forKey: .label)
+        action = try Action(from: decoder)
+        guard container.contains(.expect) else {
+            expect = []
+            return
+        }
+        if let several = try? container.nestedUnkeyedContainer(forKey: .expect), several.count != nil {
+            expect = try container.decode([Expectation].self, forKey: .expect)
+        } else {
+            expect = [try container.decode(Expectation.self, forKey: .expect)]
+        }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        try action.encode(to: encoder)
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encodeIfPresent(label, forKey: .label)
+        if expect.count == 1 {
+            try container.encode(expect[0], forKey: .expect)
+        } else if !expect.isEmpty {
+            try container.encode(expect, forKey: .expect)
+        }
+    }
+}
+
+extension Action: Codable {
+    private enum CodingKeys: String, CodingKey, CaseIterable {
+        case namespace, veth, addAddress = "add-address", removeAddress = "remove-address"
+        case localPrefix = "local-prefix"
+        case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
+        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, exec
+    }
+
+    /// The keys of the YAML form, in the order of the documentation.
+    public static var names: [String] { CodingKeys.allCases.map(\.rawValue) }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        guard container.allKeys.count == 1, let key = container.allKeys.first else {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: decoder.codingPath,
+                    debugDescription:
+                        "a step has exactly one action; the actions are \(Action.names.joined(separator: ", "))"))
+        }
+        func value<Value: Decodable>() throws -> Value { try container.decode(Value.self, forKey: key) }
+        self =
+            switch key {
+            case .namespace: .namespace(try value())
+            case .veth: .veth(try value())
+            case .addAddress: .addAddress(try value())
+            case .removeAddress: .removeAddress(try value())
+            case .localPrefix: .localPrefix(try value())
+            case .route: .route(try value())
+            case .sysctl: .sysctl(try value())
+            case .socket: .socket(try value())
+            case .sockets: .sockets(try value())
+            case .close: .close(try value())
+            case .probe: .probe(try value())
+            case .sweep: .sweep(try value())
+            case .connect: .connect(try value())
+            case .exchange: .exchange(try value())
+            case .load: .load(try value())
+            case .attach: .attach(try value())
+            case .detach: .detach(try value())
+            case .register: .register(try value())
+            case .unregister: .unregister(try value())
+            case .bind: .bind(try value())
+            case .unbind: .unbind(try value())
+            case .testRun: .testRun(try value())
+            case .flood: .flood(try value())
+            case .drain: .drain(try value())
+            case .drops: .drops(try value())
+            case .exec: .exec(try value())
+            }
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        switch self {
+        case .namespace(let value): try container.encode(value, forKey: .namespace)
+        case .veth(let value): try container.encode(value, forKey: .veth)
+        case .addAddress(let value): try container.encode(value, forKey: .addAddress)
+        case .removeAddress(let value): try container.encode(value, forKey: .removeAddress)
+        case .localPrefix(let value): try container.encode(value, forKey: .localPrefix)
+        case .route(let value): try container.encode(value, forKey: .route)
+        case .sysctl(let value): try container.encode(value, forKey: .sysctl)
+        case .socket(let value): try container.encode(value, forKey: .socket)
+        case .sockets(let value): try container.encode(value, forKey: .sockets)
+        case .close(let value): try container.encode(value, forKey: .close)
+        case .probe(let value): try container.encode(value, forKey: .probe)
+        case .sweep(let value): try container.encode(value, forKey: .sweep)
+        case .connect(let value): try container.encode(value, forKey: .connect)
+        case .exchange(let value): try container.encode(value, forKey: .exchange)
+        case .load(let value): try container.encode(value, forKey: .load)
+        case .attach(let value): try container.encode(value, forKey: .attach)
+        case .detach(let value): try container.encode(value, forKey: .detach)
+        case .register(let value): try container.encode(value, forKey: .register)
+        case .unregister(let value): try container.encode(value, forKey: .unregister)
+        case .bind(let value): try container.encode(value, forKey: .bind)
+        case .unbind(let value): try container.encode(value, forKey: .unbind)
+        case .testRun(let value): try container.encode(value, forKey: .testRun)
+        case .flood(let value): try container.encode(value, forKey: .flood)
+        case .drain(let value): try container.encode(value, forKey: .drain)
+        case .drops(let value): try container.encode(value, forKey: .drops)
+        case .exec(let value): try container.encode(value, forKey: .exec)
+        }
+    }
+}
+
+extension Expectation: Codable {
+    private enum CodingKeys: String, CodingKey, CaseIterable {
+        case outcome, fails, call, reaches, answers, count, received, exits, output, since, until, because
+    }
+
+    /// The outcomes that need nothing said beside their name.
+    private static let plain: [String: Outcome] = ["succeeds": .succeeds, "refused": .refused, "silent": .silent]
+
+    private static func plain(_ name: String, at path: [any CodingKey]) throws -> Outcome {
+        guard let outcome = plain[name] else {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: path,
+                    debugDescription: "'\(name)' is not an outcome: write succeeds, refused or silent, or a mapping"))
+        }
+        return outcome
+    }
+
+    public init(from decoder: any Decoder) throws {
+        if let name = try? decoder.singleValueContainer().decode(String.self) {
+            self.init(try Expectation.plain(name, at: decoder.codingPath))
+            return
+        }
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        let outcomes: [CodingKeys] = [.outcome, .fails, .reaches, .answers, .count, .received, .exits]
+        let named = outcomes.filter { container.contains($0) }
+        guard named.count == 1 else {
+            throw DecodingError.dataCorrupted(
+                .init(
+                    codingPath: decoder.codingPath,
+                    debugDescription:
+                        "an expectation has exactly one of \(outcomes.map(\.rawValue).joined(separator: ", "))"))
+        }
+        let outcome: Outcome
+        switch named[0] {
+        case .fails:
+            outcome = .fails(
+                try container.decode(ErrorNumber.self, forKey: .fails),
+                call: try container.decodeIfPresent(String.self, forKey: .call))
+        case .reaches: outcome = .reaches(try container.decode(String.self, forKey: .reaches))
+        case .answers: outcome = .answers(try container.decode([AnswerSpan].self, forKey: .answers))
+        case .count: outcome = .count(try container.decode(Bounds.self, forKey: .count))
+        case .received: outcome = .received(try container.decode([String: Bounds].self, forKey: .received))
+        case .exits:
+            outcome = .exits(
+                try container.decode(Int32.self, forKey: .exits),
+                output: try container.decodeIfPresent(String.self, forKey: .output))
+        default:
+            outcome = try Expectation.plain(
+                container.decode(String.self, forKey: .outcome), at: decoder.codingPath)
+        }
+        self.init(
+            outcome,
+            since: try container.decodeIfPresent(VersionSet.self, forKey: .since),
+            until: try container.decodeIfPresent(VersionSet.self, forKey: .until),
+            because: try container.decodeIfPresent(String.self, forKey: .because))
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        let plainName = Expectation.plain.first { $0.value == outcome }?.key
+        if let plainName, since == nil, until == nil, because == nil {
+            var container = encoder.singleValueContainer()
+            try container.encode(plainName)
+            return
+        }
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        switch outcome {
+        case .succeeds, .refused, .silent: try container.encode(plainName, forKey: .outcome)
+        case .fails(let errno, let call):
+            try container.encode(errno, forKey: .fails)
+            try container.encodeIfPresent(call, forKey: .call)
+        case .reaches(let name): try container.encode(name, forKey: .reaches)
+        case .answers(let spans): try container.encode(spans, forKey: .answers)
+        case .count(let bounds): try container.encode(bounds, forKey: .count)
+        case .received(let counts): try container.encode(counts, forKey: .received)
+        case .exits(let status, let output):
+            try container.encode(status, forKey: .exits)
+            try container.encodeIfPresent(output, forKey: .output)
+        }
+        try container.encodeIfPresent(since, forKey: .since)
+        try container.encodeIfPresent(until, forKey: .until)
+        try container.encodeIfPresent(because, forKey: .because)
+    }
+}
