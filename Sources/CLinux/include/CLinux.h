@@ -3,3 +3,5 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+
+#include "events.h"
