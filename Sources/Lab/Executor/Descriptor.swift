@@ -40,12 +40,12 @@ final class Descriptor {
     }
 
     func send(_ bytes: [UInt8], to endpoint: Endpoint) throws(KernelRefusal) {
-        let sent = endpoint.withSocketAddress { Glibc.sendto(raw, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue), $0, $1) }
+        let sent = endpoint.withSocketAddress { Glibc.sendto(raw, bytes, bytes.count, Int32(MSG_NOSIGNAL), $0, $1) }
         guard sent >= 0 else { throw KernelRefusal("sendto") }
     }
 
     func send(_ bytes: [UInt8]) throws(KernelRefusal) {
-        guard Glibc.send(raw, bytes, bytes.count, Int32(MSG_NOSIGNAL.rawValue)) >= 0 else { throw KernelRefusal("send") }
+        guard Glibc.send(raw, bytes, bytes.count, Int32(MSG_NOSIGNAL)) >= 0 else { throw KernelRefusal("send") }
     }
 
     /// Up to `capacity` bytes; empty at the end of a stream, nil when there is nothing to read now.

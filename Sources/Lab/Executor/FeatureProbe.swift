@@ -8,8 +8,8 @@ struct FeatureProbe {
 
     func has(_ feature: Feature) async throws -> Bool {
         switch feature {
-        case .skLookup: try KernelSupport.skLookup(programs: programs)
-        case .testRun: try KernelSupport.testRun(programs: programs)
+        case .skLookup: try KernelSupport.skLookup()
+        case .testRun: try KernelSupport.testRun()
         case .ipv6:
             (try? Descriptor.socket(.ipv6, .udp)) != nil
         case .veth: try await hasLinks()

@@ -42,11 +42,47 @@ final class Namespace {
         }
         defer {
             let left = clinux_enter_network_namespace(own)
-            if left != 0 {
-                fputs("lab: a thread could not leave namespace \(name): \(ErrorNumber(returned: left))\n", stderr)
-                abort()
-            }
+            precondition(left == 0, "a thread could not leave namespace \(name): \(ErrorNumber(returned: left))")
         }
         return try body()
+    }
+}
+
+// /proc/sys/net and /proc/thread-self/net show the namespace of the thread that opens them.
+extension Namespace {
+    private func path(of key: String) -> String { "/proc/sys/" + key.split(separator: ".").joined(separator: "/") }
+
+    /// Whether the kernel has this sysctl.
+    func has(_ key: String) throws -> Bool {
+        try enter { access(path(of: key), F_OK) == 0 }
+    }
+
+    /// Sets a sysctl; what the kernel refuses is a ``KernelRefusal``.
+    func write(_ value: String, to key: String) throws {
+        try enter {
+            let descriptor = open(path(of: key), O_WRONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw KernelRefusal("open") }
+            defer { close(descriptor) }
+            let bytes = Array(value.utf8)
+            guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else { throw KernelRefusal("write") }
+        }
+    }
+
+    /// A whole file of /proc.
+    func read(_ path: String) throws -> String {
+        try enter {
+            let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else {
+                throw ExecutorError.call("open", errno: .current, doing: "reading \(path) in \(name)")
+            }
+            defer { close(descriptor) }
+            var text: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            while true {
+                let count = Glibc.read(descriptor, &buffer, buffer.count)
+                guard count > 0 else { return String(decoding: text, as: UTF8.self) }
+                text += buffer[..<count]
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ import SystemPackage
 extension World {
     func load(_ load: ProgramLoad) throws {
         try unused(loaded[load.name] != nil, "program", load.name)
-        let program = try Program(object: programs.appending("\(load.object).bpf.o"), named: load.name)
+        let program = try Program(object: programs.appending("\(load.object).bpf.o"), named: load.object)
         loaded[load.name] = program
         do {
             dispatchers[load.name] = try Dispatcher(program)
@@ -33,7 +33,7 @@ extension World {
         for (name, server) in servers { names[try server.descriptor.cookie()] = name }
         return try spans(over: run.addresses, run.ports, stride: 1) { endpoint in
             let result = try program.testRun(
-                LookupContext(protocol: run.protocol, remote: run.remote, local: endpoint))
+                LookupContext(run.protocol, remote: run.remote, local: endpoint))
             if result.returned == 0 { return "drop" }
             return result.cookie == 0 ? "pass" : names[result.cookie] ?? "a socket unknown to the fixture"
         }

@@ -1,3 +1,4 @@
+import Addressing
 import CLinux
 import Glibc
 import Subprocess
@@ -9,6 +10,13 @@ extension World {
         let namespace = try Namespace(name: name)
         namespaces[name] = namespace
         try await ip(["link set lo up"], in: namespace)
+        // By default a host sends six ICMP errors to a peer and then one a second, so that the seventh refused
+        // UDP probe would look like silence. An empty mask lifts both that and the kernel's global limit.
+        try namespace.write("0", to: "net.ipv4.icmp_ratemask")
+        if try namespace.has("net.ipv6.icmp.ratemask") {
+            // Type 127 is reserved (RFC 4443 §2.1), and a mask cannot be written empty.
+            try namespace.write("127", to: "net.ipv6.icmp.ratemask")
+        }
     }
 
     func makeLink(_ link: VirtualLink) async throws {
@@ -17,11 +25,22 @@ extension World {
         }
         let (first, second) = (link.ends[0], link.ends[1])
         let (near, far) = (try namespace(first.namespace), try namespace(second.namespace))
+        // The carrier of a device whose index differs from its peer's is announced at once; of one with the same
+        // index (both would be 2 in fresh namespaces) up to a second later, as linkwatch takes it for unrelated.
         try await ip(
-            ["link add \(first.device) type veth peer name \(second.device) netns \(far.path)"] + up(first), in: near)
+            ["link add \(first.device) index \(freeIndex()) type veth peer name \(second.device) netns \(far.path)"] + up(first), in: near)
         try await ip(up(second), in: far)
         try await waitUntilRunning(first.device, in: near)
         try await waitUntilRunning(second.device, in: far)
+        for (end, namespace) in [(first, near), (second, far)] {
+            for address in end.addresses { try await waitUntilLocal(address, in: namespace) }
+        }
+    }
+
+    /// An interface index that no other link of the fixture has.
+    private func freeIndex() -> Int {
+        linkCount += 1
+        return 1000 + linkCount
     }
 
     private func up(_ end: VirtualLink.End) -> [String] {
@@ -50,6 +69,26 @@ extension World {
         try await ip(
             ["addr \(verb) \(assignment.address) dev \(assignment.device)\(nodad)"],
             in: namespace(assignment.namespace))
+        if verb == "add" { try await waitUntilLocal(assignment.address, in: namespace(assignment.namespace)) }
+    }
+
+    /// Waits for the local route of an IPv6 address, which a work queue adds some time after the address.
+    private func waitUntilLocal(_ assigned: String, in namespace: Namespace) async throws {
+        guard case .v6(let bits) = IPAddress(String(assigned.prefix { $0 != "/" })) else { return }
+        let digits = String(bits, radix: 16)
+        let wanted = String(repeating: "0", count: 32 - digits.count) + digits + " 80 "
+        let deadline = deadline
+        while ContinuousClock.now < deadline {
+            let routes = try namespace.read("/proc/thread-self/net/ipv6_route")
+            // The last column but one holds the flags; RTF_LOCAL is the highest bit.
+            let local = routes.split(separator: "\n").contains { line in
+                let flags = line.split(separator: " ").dropLast().last.flatMap { UInt32($0, radix: 16) }
+                return line.hasPrefix(wanted) && flags ?? 0 & 0x8000_0000 != 0
+            }
+            if local { return }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+        throw ExecutorError.deadline("\(namespace.name): \(assigned) has no local route")
     }
 
     func makeLocal(_ local: LocalPrefix) async throws {
@@ -61,15 +100,7 @@ extension World {
     }
 
     func set(_ control: SystemControl) throws {
-        let path = "/proc/sys/" + control.key.split(separator: ".").joined(separator: "/")
-        // /proc/sys/net shows the namespace of the thread that opens it.
-        try namespace(control.namespace).enter {
-            let descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC)
-            guard descriptor >= 0 else { throw KernelRefusal("open") }
-            defer { Glibc.close(descriptor) }
-            let bytes = Array(control.value.utf8)
-            guard write(descriptor, bytes, bytes.count) == bytes.count else { throw KernelRefusal("write") }
-        }
+        try namespace(control.namespace).write(control.value, to: control.key)
     }
 
     func run(_ command: Command) async throws -> Event {
@@ -98,6 +129,6 @@ extension World {
         let result = try await Subprocess.run(
             .name("nsenter"), arguments: Arguments(["--net=\(namespace.path)", "--"] + words),
             input: .string(input), output: .string(limit: 1 << 20), error: .combinedWithOutput)
-        return (result.terminationStatus, result.standardOutput ?? "")
+        return (result.terminationStatus, result.standardOutput)
     }
 }
