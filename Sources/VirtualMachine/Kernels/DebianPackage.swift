@@ -33,16 +33,11 @@ enum KernelPackages {
     /// The kernel release that a package is for, such as `6.12.117+deb13-cloud-amd64`.
     static func release(of package: String) -> String { String(package.dropFirst(prefix.count)) }
 
-    /// The packages of a series, of the first flavour that there is any of.
+    /// The packages of a series and flavour, such as `cloud-amd64`.
     ///
-    /// - Parameter flavours: such as `cloud-amd64`, best first. Meta packages (`linux-image-6.1-cloud-amd64`),
-    ///   real-time and debug variants and unsigned images belong to none.
-    static func candidates(series: String, flavours: [String], among names: [String]) -> [String] {
-        for flavour in flavours {
-            let found = names.filter { isImage($0, series: series, flavour: flavour) }
-            if !found.isEmpty { return found }
-        }
-        return []
+    /// Meta packages (`linux-image-6.1-cloud-amd64`), real-time and debug variants and unsigned images are none.
+    static func candidates(series: String, flavour: String, among names: some Collection<String>) -> [String] {
+        names.filter { isImage($0, series: series, flavour: flavour) }
     }
 
     private static func isImage(_ name: String, series: String, flavour: String) -> Bool {
@@ -54,9 +49,6 @@ enum KernelPackages {
         return abi.split(separator: "-").allSatisfy { $0.first?.isNumber == true }
             && abi.dropFirst(series.count + 1).first?.isNumber == true
     }
-
-    /// The newest of some packages.
-    static func newest(_ packages: [DebianPackage]) -> DebianPackage? { packages.max { $0.version < $1.version } }
 
     /// The dependencies that are parts of the same kernel.
     ///

@@ -8,8 +8,8 @@ struct DebianSuite: Sendable {
     let name: String
     /// What to tell apt so that it knows this suite and nothing else.
     private let options: [String]
-    /// The names of the kernel image packages in it.
-    let images: [String]
+    /// The names of all packages in it that begin with `linux-`.
+    let names: Set<String>
 
     /// Downloads the index of `suite` from the first of `uris` that has it.
     ///
@@ -27,34 +27,48 @@ struct DebianSuite: Sendable {
                 continue
             }
             let names = try await Tool.require(
-                "apt-cache", options + ["pkgnames", "linux-image-"], doing: "listing the kernels of \(suite)")
+                "apt-cache", options + ["pkgnames", "linux-"], doing: "listing the kernels of \(suite)")
             return .success(
-                DebianSuite(name: suite, options: options, images: names.split(separator: "\n").map(String.init)))
+                DebianSuite(name: suite, options: options, names: Set(names.split(separator: "\n").map(String.init))))
         }
         return .failure(worst)
     }
 
-    /// The newest kernel of a series, and the packages that make it up; nil if the suite has none.
+    /// The newest kernel of a series that is all there, of the best flavour that has one.
+    ///
+    /// A suite may have images whose modules it has no longer: Debian removes what a source package no longer
+    /// builds, and since 6.19 images and modules come from different ones. Measured in trixie-backports: every
+    /// image of 6.19, 7.0 and 7.1, and not one of their modules.
     func newest(
         of series: String, flavours: [String]
-    ) async throws -> (image: DebianPackage, packages: [DebianPackage])? {
-        let names = KernelPackages.candidates(series: series, flavours: flavours, among: images)
-        guard let image = KernelPackages.newest(try await show(names)) else { return nil }
+    ) async throws -> Result<(image: DebianPackage, packages: [DebianPackage]), SuiteProblem> {
+        var problem = SuiteProblem.lacksSeries
+        for flavour in flavours {
+            let candidates = KernelPackages.candidates(series: series, flavour: flavour, among: names)
+            for image in try await show(candidates).sorted(by: { $0.version > $1.version }) {
+                let (packages, missing) = try await closure(of: image)
+                if missing.isEmpty { return .success((image, packages)) }
+                if problem == .lacksSeries { problem = .incomplete(image: image.name, lacks: missing) }
+            }
+        }
+        return .failure(problem)
+    }
+
+    /// All the packages that a kernel is divided into, and the names of those that are not there.
+    private func closure(of image: DebianPackage) async throws -> (packages: [DebianPackage], missing: [String]) {
         let release = KernelPackages.release(of: image.name)
         var packages = [image]
         var wanted = KernelPackages.parts(of: image, release: release)
         while !wanted.isEmpty {
-            let found = try await show(wanted)
-            // Of the parts that are there in several versions, the one that belongs to the image.
-            let chosen = wanted.compactMap { name in
-                let versions = found.filter { $0.name == name }
-                return versions.first { $0.version == image.version } ?? KernelPackages.newest(versions)
-            }
-            packages += chosen
-            wanted = Set(chosen.flatMap { KernelPackages.parts(of: $0, release: release) })
+            // Of the image's own version: parts of different builds would not work together.
+            let found = try await show(wanted.filter(names.contains)).filter { $0.version == image.version }
+            let missing = wanted.filter { name in !found.contains { $0.name == name } }
+            guard missing.isEmpty else { return (packages, missing) }
+            packages += found
+            wanted = Set(found.flatMap { KernelPackages.parts(of: $0, release: release) })
                 .subtracting(packages.map(\.name)).sorted()
         }
-        return (image, packages)
+        return (packages, [])
     }
 
     /// Downloads packages, whose hashes apt checks, into a directory.
@@ -81,7 +95,7 @@ struct DebianSuite: Sendable {
             try FileManager.default.createDirectory(atPath: "\(directory)/\(name)", withIntermediateDirectories: true)
         }
         // Options of a source override the configuration's, also one made for a single host or label.
-        let trust = "signed-by=\(keyring) trusted=no allow-insecure=no check-valid-until=yes check-date=yes"
+        let trust = "signed-by=\(keyring) allow-insecure=no check-valid-until=yes check-date=yes"
         let files = [
             "sources.list": "deb [arch=amd64 target=Packages \(trust)] \(uri) \(suite) main\n",
             "status": "",
@@ -131,6 +145,8 @@ public enum SuiteProblem: Error, Hashable, Sendable, CustomStringConvertible {
     case unreachable(String)
     /// It is there and valid, and has no such kernel.
     case lacksSeries
+    /// It has images of the series, but not all the packages that belong to them.
+    case incomplete(image: String, lacks: [String])
 
     /// Tells the problem from what `apt-get update` writes to standard error in the C locale.
     init(aptErrors: String) {
@@ -164,6 +180,7 @@ public enum SuiteProblem: Error, Hashable, Sendable, CustomStringConvertible {
         case .untrusted(let message): "is refused, it is not signed by Debian (\(message))"
         case .unreachable(let message): "cannot be had (\(message))"
         case .lacksSeries: "does not carry it"
+        case .incomplete(let image, let lacks): "has \(image) but no longer \(lacks.joined(separator: ", "))"
         }
     }
 }

@@ -110,9 +110,13 @@ public struct KernelFetcher: Sendable {
                 continue
             case .success(let found): suite = found
             }
-            guard let (image, packages) = try await suite.newest(of: series.name, flavours: series.flavours) else {
-                failures.append(SuiteFailure(suite: name, problem: .lacksSeries))
+            let image: DebianPackage
+            let packages: [DebianPackage]
+            switch try await suite.newest(of: series.name, flavours: series.flavours) {
+            case .failure(let problem):
+                failures.append(SuiteFailure(suite: name, problem: problem))
                 continue
+            case .success(let found): (image, packages) = found
             }
             let entry = "kernels/\(series.name)/\(image.name)_\(image.version)"
             if let record = record(entry) {
