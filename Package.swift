@@ -57,7 +57,7 @@ let package = Package(
             dependencies: [
                 "Addressing", "Channel", "Fixtures", "Lab", "Report", "SocketLookup", "VirtualMachine",
             ]),
-        .testTarget(name: "Kernel", dependencies: ["Fixtures", "Lab", "Report", "VirtualMachine"]),
+        .testTarget(name: "Kernel", dependencies: ["Channel", "Fixtures", "Lab", "Report", "VirtualMachine"]),
     ],
     swiftLanguageModes: [.v6]
 )

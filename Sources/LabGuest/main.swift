@@ -1,1 +1,9 @@
-print("lab-guest")
+import Glibc
+
+// The guest's agent: PID 1's only child. When it ends, PID 1 says so and powers off.
+do {
+    try await Agent(channel: SerialChannel(path: "/dev/ttyS1"), log: KernelLog()).serve()
+} catch {
+    KernelLog().write("lab-guest: \(error)")
+    exit(1)
+}

@@ -1,0 +1,133 @@
+import FoundationEssentials
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// A program of the machine that the lab runs on.
+struct Tool: Sendable, Hashable {
+    let path: String
+
+    init(path: String) { self.path = path }
+
+    /// Finds `name` in PATH, and where administrators' tools live, which PATH may lack.
+    init(_ name: String, package: String) throws(MachineError) {
+        let listed = Environment.value("PATH")?.split(separator: ":").map(String.init) ?? []
+        for directory in listed + ["/usr/sbin", "/sbin", "/usr/bin", "/bin"] {
+            let candidate = "\(directory)/\(name)"
+            if FileManager.default.isExecutableFile(atPath: candidate) {
+                path = candidate
+                return
+            }
+        }
+        throw .noTool(name, package: package)
+    }
+
+    /// Runs the program and returns what it writes, errors included in what is thrown.
+    ///
+    /// - Parameter on: What it is run on, for the error.
+    func run(
+        _ arguments: [String], in directory: String? = nil, input: [UInt8] = [], on: String
+    ) async throws -> [UInt8] {
+        let result = try await Subprocess.run(
+            .path(FilePath(path)), arguments: Arguments(arguments),
+            workingDirectory: directory.map { FilePath($0) },
+            input: .array(input), output: .bytes(limit: 256 << 20), error: .string(limit: 4 << 20))
+        try Task.checkCancellation()
+        guard result.terminationStatus.isSuccess else {
+            // swift build writes its errors to its output.
+            let text = result.standardError + String(decoding: result.standardOutput, as: UTF8.self)
+            throw MachineError.toolFailed(
+                tool: path, on: on, status: "\(result.terminationStatus)", output: String(text.suffix(4000)))
+        }
+        return result.standardOutput
+    }
+
+    func text(
+        _ arguments: [String], in directory: String? = nil, input: [UInt8] = [], on: String
+    ) async throws -> String {
+        String(decoding: try await run(arguments, in: directory, input: input, on: on), as: UTF8.self)
+    }
+}
+
+/// The environment that the lab was started in.
+enum Environment {
+    static func value(_ name: String) -> String? { ProcessInfo.processInfo.environment[name] }
+}
+
+/// A key that changes with the content of files and with anything else that matters.
+enum ContentKey {
+    /// - Parameters:
+    ///   - files: Relative to `directory`, so that the same content elsewhere has the same key.
+    ///   - salt: What else the key depends on.
+    static func of(files: [String], in directory: String, salt: [String]) async throws -> String {
+        // coreutils, because hashing tens of megabytes in an unoptimised build takes seconds.
+        let tool = try Tool("sha256sum", package: "coreutils")
+        let sums =
+            files.isEmpty ? "" : try await tool.text(["--"] + files.sorted(), in: directory, on: directory)
+        let whole = try await tool.text([], input: Array((sums + salt.joined(separator: "\n")).utf8), on: "a key")
+        return String(whole.prefix(24))
+    }
+
+    /// A file's path, size and time of change: enough for what a package manager installs.
+    static func stamp(_ path: String) throws(MachineError) -> String {
+        do {
+            let attributes = try FileManager.default.attributesOfItem(atPath: path)
+            let changed = (attributes[.modificationDate] as? Date)?.timeIntervalSince1970 ?? 0
+            return "\(path) \(attributes[.size] as? Int ?? 0) \(changed)"
+        } catch {
+            throw .cannot("examine", on: path, reason: "\(error)")
+        }
+    }
+}
+
+/// Files that appear whole or not at all.
+enum Files {
+    static func makeDirectory(_ path: String) throws(MachineError) {
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        } catch {
+            throw .cannot("make the directory", on: path, reason: "\(error)")
+        }
+    }
+
+    static func read(_ path: String) throws(MachineError) -> [UInt8] {
+        guard let data = FileManager.default.contents(atPath: path) else {
+            throw .cannot("read", on: path, reason: "it does not exist or is not readable")
+        }
+        return [UInt8](data)
+    }
+
+    /// Every file below `directory`, relative to it, sorted; none where there is no such directory.
+    static func all(below directory: String) -> [String] {
+        // Debian's kernels have a symbolic link to headers that are not there: it is listed and is no directory.
+        ((try? FileManager.default.subpathsOfDirectory(atPath: directory)) ?? [])
+            .filter { path in
+                var isDirectory = false
+                return FileManager.default.fileExists(atPath: "\(directory)/\(path)", isDirectory: &isDirectory)
+                    && !isDirectory
+            }
+            .sorted()
+    }
+
+    /// Calls `make` with a temporary path beside `path`, and renames it into place once that returns.
+    static func place(_ path: String, _ make: (String) async throws -> Void) async throws {
+        let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0 ... .max)).partial"
+        defer { try? FileManager.default.removeItem(atPath: temporary) }
+        try await make(temporary)
+        if rename(temporary, path) != 0 {
+            // A directory that another process has put there in the meantime has the same content.
+            guard FileManager.default.fileExists(atPath: path) else {
+                throw MachineError.cannot(
+                    "rename into place", on: path, reason: String(cString: strerror(errno)))
+            }
+        }
+    }
+
+    static func write(_ bytes: [UInt8], to path: String) throws(MachineError) {
+        do {
+            try Data(bytes).write(to: URL(filePath: path))
+        } catch {
+            throw .cannot("write", on: path, reason: "\(error)")
+        }
+    }
+}

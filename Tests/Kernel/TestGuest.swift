@@ -1,0 +1,42 @@
+import Foundation
+import Synchronization
+import VirtualMachine
+
+/// The guest that the lab's tests of itself boot.
+enum TestGuest {
+    static var kernel: Kernel? {
+        guard let value = ProcessInfo.processInfo.environment["LAB_TEST_KERNEL"] else { return nil }
+        let parts = value.split(separator: ":").map(String.init)
+        return Kernel(name: "test", image: parts[0], modules: parts.count > 1 ? parts[1] : nil)
+    }
+
+    static func runner(for kernel: Kernel) async throws -> GuestRunner {
+        let cache = try Cache.standard()
+        let artifacts = try await GuestArtifacts.prepare(cache: cache)
+        let choice = try await Accelerator.choose(booting: kernel, artifacts: artifacts, cache: cache)
+        return GuestRunner(artifacts: artifacts, accelerator: choice.accelerator, cache: cache)
+    }
+
+    /// A directory that is gone when `body` ends.
+    static func withDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
+        let path = NSTemporaryDirectory() + "binding-lab-\(UInt64.random(in: 0 ... .max))"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        return try await body(path)
+    }
+
+    /// The QEMU processes whose logs are in `runs`.
+    static func processes(in runs: String) -> [pid_t] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: runs)) ?? []).compactMap { name in
+            let text = try? String(contentsOfFile: "\(runs)/\(name)/qemu.pid", encoding: .utf8)
+            return text.flatMap { pid_t($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+        }
+    }
+}
+
+/// Counts across tasks.
+final class Counter: Sendable {
+    private let count = Mutex(0)
+    var value: Int { count.withLock { $0 } }
+    func increment() { count.withLock { $0 += 1 } }
+}
