@@ -1,4 +1,6 @@
+import ArgumentParser
 import Lab
+import Report
 import SystemPackage
 import VirtualMachine
 
@@ -26,7 +28,7 @@ struct Performance: Sendable {
                     progress.warn("\(target.name): \(error)")
                     recorder.fail(trials, on: target.name, because: error)
                 }
-                if recorder.isUnread, let failure = recorder.failure { throw failure }
+                if recorder.isUnread { throw ExitCode(ExitStatus.broken.rawValue) }
             }
             // A runner may end early without an error when it is cancelled.
             return !Task.isCancelled
