@@ -86,7 +86,7 @@ public enum FixtureFile {
         case .duplicatedKeysInMapping(let duplicates, let context):
             return FixtureFileError(
                 file: file, mark: context.mark,
-                message: "the key '\(duplicates.joined(separator: "', '"))' is there twice")
+                message: "the mapping that begins here has the key \'\(duplicates.joined(separator: "\', \'"))\' twice")
         case .reader(let problem, _, _, _): return FixtureFileError(file: file, message: "not YAML: \(problem)")
         default: return FixtureFileError(file: file, message: "not YAML: \(error)")
         }

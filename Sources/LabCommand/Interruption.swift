@@ -9,10 +9,23 @@ nonisolated(unsafe) private var signalPipe: Int32 = -1
 /// A second signal kills the processes that the command started, which makes the teardown quick, and still
 /// waits for it: temporary directories are to go, too.
 final class Interruption: Sendable {
-    private let received = Mutex<Int32?>(nil)
+    private struct State {
+        var signal: Int32?
+        var descendants: Set<Descendant> = []
+    }
+
+    private let state = Mutex(State())
 
     /// The signal that came first; nil for none.
-    var signal: Int32? { received.withLock { $0 } }
+    var signal: Int32? { state.withLock { $0.signal } }
+
+    /// Ends what the command had started when the signal came and what is still there after the teardown.
+    ///
+    /// A killed child leaves its own children to PID 1, where nobody looks for them: a shell's commands, apt's
+    /// download methods.
+    func killRemains() {
+        for descendant in state.withLock({ $0.descendants }) { descendant.kill() }
+    }
 
     init(cancel: @escaping @Sendable () -> Void) {
         // A reader that went away is an error of the write, not a silent end.
@@ -44,47 +57,59 @@ final class Interruption: Sendable {
     }
 
     private func arrived(_ number: Int32, cancel: () -> Void) {
-        let isFirst = received.withLock { received in
-            defer { received = received ?? number }
-            return received == nil
+        let descendants = Descendant.all()
+        let isFirst = state.withLock { state in
+            defer { state.signal = state.signal ?? number }
+            state.descendants.formUnion(descendants)
+            return state.signal == nil
         }
         if isFirst {
             StandardError.write("\nlab: interrupted: stopping the machines\n")
             cancel()
         } else {
-            Descendants.kill()
+            killRemains()
             // Should the teardown hang all the same, nothing is left that could outlive the command.
-            Thread.detachNewThread {
+            Thread.detachNewThread { [self] in
                 Thread.sleep(forTimeInterval: 10)
-                Descendants.kill()
+                killRemains()
                 _exit(128 + number)
             }
         }
     }
 }
 
-/// The processes that this one started, and theirs.
-private enum Descendants {
-    static func kill() {
-        for process in all() { Glibc.kill(process, SIGKILL) }
+/// A process that this one started, or one of its.
+private struct Descendant: Hashable {
+    var id: pid_t
+    var parent: pid_t
+    /// In clock ticks since boot: tells the process from a later one with its number.
+    var start: UInt64
+
+    init?(_ id: pid_t) {
+        // `PID (NAME) STATE PARENT …`: the name may hold anything, so look behind its last parenthesis.
+        guard let status = try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8),
+            let end = status.lastIndex(of: ")")
+        else { return nil }
+        let fields = status[status.index(after: end)...].split(separator: " ")
+        // proc_pid_stat(5): the fields after the name begin with the third, the start time is the 22nd.
+        guard fields.count > 19, let parent = pid_t(fields[1]), let start = UInt64(fields[19]) else { return nil }
+        self.id = id
+        self.parent = parent
+        self.start = start
     }
 
-    private static func all() -> [pid_t] {
+    func kill() {
+        if Descendant(id)?.start == start { Glibc.kill(id, SIGKILL) }
+    }
+
+    static func all() -> Set<Descendant> {
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
-        var children: [pid_t: [pid_t]] = [:]
-        for process in entries.compactMap({ pid_t($0) }) {
-            // `PID (NAME) STATE PARENT …`: the name may hold anything, so look behind its last parenthesis.
-            guard let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
-                let end = status.lastIndex(of: ")")
-            else { continue }
-            let fields = status[status.index(after: end)...].split(separator: " ")
-            if fields.count > 1, let parent = pid_t(fields[1]) { children[parent, default: []].append(process) }
-        }
-        var found: [pid_t] = []
+        let processes = entries.compactMap { pid_t($0) }.compactMap { Descendant($0) }
+        let children = Dictionary(grouping: processes, by: \.parent)
+        var found: Set<Descendant> = []
         var parents = [getpid()]
         while let parent = parents.popLast() {
-            found += children[parent] ?? []
-            parents += children[parent] ?? []
+            for child in children[parent] ?? [] where found.insert(child).inserted { parents.append(child.id) }
         }
         return found
     }

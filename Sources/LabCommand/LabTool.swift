@@ -21,6 +21,7 @@ struct LabTool: AsyncParsableCommand {
         let task = Task { await status(of: Array(CommandLine.arguments.dropFirst())) }
         let interruption = Interruption { task.cancel() }
         let ending = await task.value
+        interruption.killRemains()
         Foundation.exit(interruption.signal.map { 128 + $0 } ?? ending)
     }
 

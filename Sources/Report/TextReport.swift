@@ -138,7 +138,10 @@ public struct TextReport: Sendable {
             for measurement in result.measurements {
                 table.rows.append([
                     .init(result.trial), .init(result.kernel.printable()), .init(measurement.name.printable()),
-                    .init("\(figure(measurement.value)) \(measurement.unit.printable())"),
+                    .init(
+                        measurement.unit.isEmpty
+                            ? figure(measurement.value)
+                            : "\(figure(measurement.value)) \(measurement.unit.printable())"),
                 ])
             }
         }
