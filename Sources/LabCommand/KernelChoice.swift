@@ -1,0 +1,117 @@
+import ArgumentParser
+import Fixtures
+import Foundation
+import Report
+import VirtualMachine
+
+/// The options that choose kernels.
+struct KernelOptions: ParsableArguments {
+    @Option(
+        name: .customLong("kernel"),
+        help:
+            "A series of the catalogue, such as 6.12, or the path of a bzImage. Repeatable. (default: \(KernelOptions.standard))"
+    )
+    var kernels: [String] = []
+
+    @Option(help: ArgumentHelp("The modules of a kernel given by its path.", valueName: "dir"))
+    var modules: String?
+
+    @Flag(help: "Every series of the catalogue that can be had.")
+    var allKernels = false
+
+    @Flag(help: "The running kernel, in namespaces of its own. Needs root.")
+    var host = false
+
+    /// The long-term series that everybody starts with.
+    static let standard = "6.12"
+
+    mutating func validate() throws {
+        if modules != nil, kernels.count != 1 || allKernels {
+            throw ValidationError("--modules belongs to exactly one --kernel PATH")
+        }
+    }
+}
+
+/// A kernel to run trials on.
+enum Target: Sendable {
+    case host
+    case machine(Kernel)
+
+    var isHost: Bool { if case .host = self { true } else { false } }
+
+    var name: String {
+        switch self {
+        case .host: "host"
+        case .machine(let kernel): kernel.name
+        }
+    }
+}
+
+/// The kernels of a run: those that are at hand, and those that could not be had.
+struct KernelChoice: Sendable {
+    var targets: [Target] = []
+    var missing: [MissingKernel] = []
+    /// How the command line names a kernel that `--kernel NAME` does not.
+    var options: [String: [String]] = [:]
+
+    /// Finds what `options` ask for, and fetches what is not yet in the cache.
+    init(_ chosen: KernelOptions, cache: Cache, progress: Progress) async throws {
+        if chosen.host {
+            guard geteuid() == 0 else {
+                throw Breakdown("--host needs root, to make namespaces and load programs: run it with sudo")
+            }
+            targets.append(.host)
+            options["host"] = ["--host"]
+        }
+        var named = chosen.kernels
+        if named.isEmpty, !chosen.allKernels, !chosen.host { named = [KernelOptions.standard] }
+        guard !named.isEmpty || chosen.allKernels else { return }
+
+        let catalogue = try KernelChoice.catalogue()
+        let known = catalogue.series.map(\.name)
+        var series: [String] = []
+        var paths: [String] = []
+        for name in named {
+            if known.contains(name) {
+                series.append(name)
+            } else if name.contains("/") || FileManager.default.fileExists(atPath: name) {
+                paths.append(name)
+            } else {
+                throw KernelChoice.unknown(name, known)
+            }
+        }
+        if chosen.modules != nil, paths.isEmpty { throw Misuse("--modules belongs to a kernel given by its path") }
+        for path in paths {
+            guard FileManager.default.fileExists(atPath: path) else { throw Misuse("--kernel \(path): no such file") }
+            let kernel = try Kernel.atPath(path, modules: chosen.modules)
+            options[kernel.name] = ["--kernel", path] + (chosen.modules.map { ["--modules", $0] } ?? [])
+            add(.machine(kernel))
+        }
+        // In the catalogue's order, oldest first, and each once.
+        let wanted = known.filter { chosen.allKernels || series.contains($0) }
+        guard !wanted.isEmpty else { return }
+        let fetcher = KernelFetcher(catalogue: catalogue, cache: cache)
+        for (name, result) in try await fetcher.fetch(wanted, refresh: false, progress: { progress.note($0) }) {
+            switch result {
+            case .success(let kernel): add(.machine(kernel))
+            case .failure(let error):
+                missing.append(MissingKernel(name, reason: "\(error)", isRequired: series.contains(name)))
+                progress.warn("kernel \(name): \(error)")
+            }
+        }
+    }
+
+    private mutating func add(_ target: Target) {
+        if !targets.contains(where: { $0.name == target.name }) { targets.append(target) }
+    }
+
+    static func catalogue() throws -> KernelCatalogue {
+        try KernelCatalogue.load(from: Repository.root() + "/vm/kernels.yaml")
+    }
+
+    static func unknown(_ name: String, _ known: [String]) -> Misuse {
+        Misuse(
+            "no kernel series is called '\(name)'\(suggestion(for: name, among: known))"
+                + " The catalogue has \(known.joined(separator: ", ")); a path needs a slash")
+    }
+}

@@ -1,0 +1,65 @@
+import ArgumentParser
+import Lab
+import Report
+import SystemPackage
+import VirtualMachine
+
+/// The trials of a run, performed on several kernels at a time.
+struct Performance: Sendable {
+    let trials: [Trial]
+    let targets: [Target]
+    let cache: Cache
+    let recorder: Recorder
+    /// How many machines run at once. Each has one processor.
+    let jobs: Int
+
+    /// Performs everything that can be performed; results are with the recorder.
+    ///
+    /// - Returns: whether the run came to its end; false after a cancellation.
+    func run(progress: Progress) async throws -> Bool {
+        do {
+            if targets.contains(where: \.isHost) { try await performOnHost(progress) }
+            try await performInMachines(progress)
+            if recorder.isUnread { throw ExitCode(ExitStatus.broken.rawValue) }
+            // A runner may end early without an error when it is cancelled.
+            return !Task.isCancelled
+        } catch  where error is CancellationError || Task.isCancelled {
+            return false
+        }
+    }
+
+    /// Alone: a machine beside it would slow it down, and it shares the machine's kernel.
+    private func performOnHost(_ progress: Progress) async throws {
+        let programs = try await GuestArtifacts.preparePrograms(cache: cache) { progress.note($0) }
+        _ = await HostRunner(programs: FilePath(programs)).run(trials) { recorder.report($0) }
+    }
+
+    private func performInMachines(_ progress: Progress) async throws {
+        let kernels = targets.compactMap { target in if case .machine(let kernel) = target { kernel } else { nil } }
+        guard let first = kernels.first else { return }
+        let artifacts = try await GuestArtifacts.prepare(cache: cache) { progress.note($0) }
+        let accelerator = try await Accelerator.choose(booting: first, artifacts: artifacts, cache: cache) {
+            progress.note($0)
+        }
+        let runner = GuestRunner(artifacts: artifacts, accelerator: accelerator.accelerator, cache: cache)
+        try await withThrowingTaskGroup { group in
+            var waiting = kernels.makeIterator()
+            func startNext() {
+                guard !recorder.isUnread, let kernel = waiting.next() else { return }
+                group.addTask { try await perform(on: kernel, with: runner, progress) }
+            }
+            for _ in 0..<max(1, jobs) { startNext() }
+            while try await group.next() != nil { startNext() }
+        }
+    }
+
+    private func perform(on kernel: Kernel, with runner: GuestRunner, _ progress: Progress) async throws {
+        do {
+            _ = try await runner.run(trials, on: kernel) { recorder.report($0) }
+        } catch let error where !Task.isCancelled && !(error is CancellationError) {
+            // One kernel's trouble is not the others'.
+            progress.warn("\(kernel.name): \(error)")
+            recorder.fail(trials, on: kernel.name, because: error)
+        }
+    }
+}
