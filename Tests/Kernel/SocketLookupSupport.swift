@@ -42,9 +42,12 @@ let obstacleToSocketLookup: String? = {
     }
 }()
 
-/// A network namespace with its loopback up.
-struct TestNamespace {
+/// A network namespace with its loopback up, and the sockets that were made in it.
+///
+/// Closed by `defer { namespace.close() }`, which also keeps it until then.
+final class TestNamespace {
     let descriptor: FileDescriptor
+    private var sockets: [FileDescriptor] = []
 
     init() throws {
         let descriptor = clinux_new_network_namespace()
@@ -52,7 +55,7 @@ struct TestNamespace {
         self.descriptor = FileDescriptor(rawValue: descriptor)
         try inside {
             let socket = Glibc.socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
-            defer { close(socket) }
+            defer { Glibc.close(socket) }
             var request = ifreq()
             withUnsafeMutableBytes(of: &request) { $0.copyBytes(from: Array("lo".utf8)) }
             request.ifr_ifru.ifru_flags = Int16(IFF_UP)
@@ -60,11 +63,22 @@ struct TestNamespace {
         }
     }
 
+    func close() {
+        for socket in sockets + [descriptor] { try? socket.close() }
+        sockets = []
+    }
+
+    /// Closes one socket early. Not by itself: its number would be closed again.
+    func close(_ socket: FileDescriptor) throws {
+        sockets.removeAll { $0 == socket }
+        try socket.close()
+    }
+
     /// Performs synchronous work in the namespace: an await could resume on a thread that is elsewhere.
     func inside<Result>(_ work: () throws -> Result) throws -> Result {
         let home = clinux_current_network_namespace()
         try #require(home >= 0)
-        defer { close(home) }
+        defer { Glibc.close(home) }
         try #require(clinux_enter_network_namespace(descriptor.rawValue) == 0)
         // A thread that cannot come back would spoil other tests.
         defer { precondition(clinux_enter_network_namespace(home) == 0) }
@@ -81,6 +95,8 @@ struct TestNamespace {
             let fd = Glibc.socket(
                 endpoint.address.family.domain, Int32(type.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             try #require(fd >= 0)
+            let descriptor = FileDescriptor(rawValue: fd)
+            sockets.append(descriptor)
             if endpoint.address.family == .ipv6 {
                 var only: Int32 = v6Only ? 1 : 0
                 setsockopt(fd, Int32(IPPROTO_IPV6), IPV6_V6ONLY, &only, socklen_t(MemoryLayout<Int32>.size))
@@ -91,7 +107,6 @@ struct TestNamespace {
             }
             try #require(bound == 0, "bind \(endpoint): errno \(errno)")
             if `protocol` == .tcp { try #require(listen(fd, 8) == 0) }
-            let descriptor = FileDescriptor(rawValue: fd)
             return (descriptor, try SocketFacts(of: descriptor).cookie)
         }
     }

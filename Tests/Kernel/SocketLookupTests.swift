@@ -10,6 +10,12 @@ import Testing
 
 @Suite("On this kernel", .enabled(if: obstacleToSocketLookup == nil, Comment(rawValue: obstacleToSocketLookup ?? "")))
 struct SocketLookupTests {
+    @Test("the feature probes agree that these tests can run")
+    func support() throws {
+        #expect(try KernelSupport.skLookup())
+        #expect(try KernelSupport.testRun())
+    }
+
     @Test("the probes do what they say")
     func probes() async throws {
         let context = try LookupContext(
@@ -22,6 +28,7 @@ struct SocketLookupTests {
         let redirect = try await CompiledPrograms.load("redirect")
         #expect(try redirect.testRun(context) == LookupResult(returned: 1, cookie: 0))
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         let server = try namespace.socket(.tcp, "127.0.0.1:7")
         var slot: UInt32 = 0
         var value = UInt64(server.descriptor.rawValue)
@@ -33,6 +40,7 @@ struct SocketLookupTests {
     @Test("a link attaches, is updated, and detaches")
     func link() async throws {
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         _ = try namespace.socket(.tcp, "127.0.0.1:80")
         let drop = try await CompiledPrograms.load("drop")
         let pass = try await CompiledPrograms.load("pass")
@@ -51,6 +59,7 @@ struct SocketLookupTests {
     @Test("a link that goes away detaches")
     func linkOwnsItsDescriptor() async throws {
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         _ = try namespace.socket(.tcp, "127.0.0.1:80")
         let drop = try await CompiledPrograms.load("drop")
         do {
@@ -66,6 +75,7 @@ struct SocketLookupTests {
         let program = try await CompiledPrograms.load("dispatch")
         let dispatcher = try Dispatcher(program)
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         let (four, six) = (try Prefix(text: "192.0.2.0/24"), try Prefix(text: "2001:db8::/32"))
         for `protocol` in TransportProtocol.allCases {
             try dispatcher.bind(`protocol`, four, PortRange(80), to: "web")
@@ -101,7 +111,7 @@ struct SocketLookupTests {
         #expect(try program.decision(.tcp, "192.0.2.9:80") == LookupResult(returned: 0, cookie: 0))
 
         // A closed socket is no longer there.
-        try dual.descriptor.close()
+        try namespace.close(dual.descriptor)
         #expect(try program.decision(.tcp, "[2001:db8::9]:80") == LookupResult(returned: 1, cookie: 0))
     }
 
@@ -110,6 +120,7 @@ struct SocketLookupTests {
         let program = try await CompiledPrograms.load("dispatch")
         let dispatcher = try Dispatcher(program)
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         let dns = try namespace.socket(.tcp, "127.0.0.1:1")
         let everything = try namespace.socket(.tcp, "127.0.0.1:2")
         try dispatcher.register(dns.descriptor, under: "sk:2")
@@ -147,16 +158,14 @@ struct SocketLookupTests {
         let program = try await CompiledPrograms.load("dispatch")
         let dispatcher = try Dispatcher(program)
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         // A label without sockets, and three with one for each protocol and family.
         var cookies: [String: [UInt64]] = ["empty": [0, 0, 0, 0]]
-        var open: [FileDescriptor] = []
-        defer { for descriptor in open { try? descriptor.close() } }
         for (index, label) in ["a", "b", "c"].enumerated() {
             for (`protocol`, address) in [
                 (TransportProtocol.tcp, "127.0.0.1"), (.tcp, "[::1]"), (.udp, "127.0.0.1"), (.udp, "[::1]"),
             ] {
                 let socket = try namespace.socket(`protocol`, "\(address):\(index + 1)")
-                open.append(socket.descriptor)
                 try dispatcher.register(socket.descriptor, under: label)
                 cookies[label, default: []].append(socket.cookie)
             }
@@ -202,6 +211,31 @@ struct SocketLookupTests {
                     return
                 }
             }
+        }
+    }
+
+    @Test("thousands of addresses with a port of their own follow the prefix around them when it moves")
+    func scale() async throws {
+        let program = try await CompiledPrograms.load("dispatch")
+        let dispatcher = try Dispatcher(program)
+        let namespace = try TestNamespace()
+        defer { namespace.close() }
+        var cookies: [String: UInt64] = [:]
+        for (port, label) in ["old", "new", "own"].enumerated() {
+            let socket = try namespace.socket(.udp, "127.0.0.1:\(port + 1)")
+            try dispatcher.register(socket.descriptor, under: label)
+            cookies[label] = socket.cookie
+        }
+        let prefix = try Prefix(text: "198.18.0.0/20")
+        try dispatcher.bind(.udp, prefix, .all, to: "old")
+        for offset: UInt128 in 0..<4096 {
+            try dispatcher.bind(.udp, Prefix(#require(prefix.address(at: offset))), PortRange(53), to: "own")
+        }
+        try dispatcher.bind(.udp, prefix, .all, to: "new")
+        for offset: UInt128 in stride(from: 0, to: 4096, by: 15) {
+            let address = try #require(prefix.address(at: offset))
+            #expect(try program.decision(.udp, "\(address):53").cookie == cookies["own"])
+            #expect(try program.decision(.udp, "\(address):54").cookie == cookies["new"])
         }
     }
 
@@ -255,11 +289,10 @@ struct SocketLookupTests {
         ])
     func datagrams(bound: String, asked: String) throws {
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         let server = try namespace.socket(.udp, bound, v6Only: false).descriptor
-        defer { try? server.close() }
         #expect(clinux_enable_destination(server.rawValue) == 0)
         let client = try namespace.socket(.udp, asked.hasPrefix("[") ? "[::1]:0" : "127.0.0.1:0").descriptor
-        defer { try? client.close() }
         var question = Array("who".utf8)
         var to = try Endpoint(text: asked).socketAddress.0
         #expect(clinux_send_datagram(client.rawValue, &question, 3, 0, &to, nil) == 3)
@@ -287,8 +320,8 @@ struct SocketLookupTests {
     @Test("the error queue tells that nobody listens", arguments: ["127.0.0.1:9", "[::1]:9"])
     func errorQueue(asked: String) throws {
         let namespace = try TestNamespace()
+        defer { namespace.close() }
         let client = try namespace.socket(.udp, asked.hasPrefix("[") ? "[::1]:0" : "127.0.0.1:0").descriptor
-        defer { try? client.close() }
         #expect(clinux_enable_error_queue(client.rawValue) == 0)
         #expect(clinux_next_error(client.rawValue) == 0)
         var to = try Endpoint(text: asked).socketAddress.0
@@ -314,7 +347,7 @@ extension TestNamespace {
             let endpoint = try Endpoint(text: endpoint)
             let client = Glibc.socket(endpoint.address.family.domain, Int32(SOCK_STREAM.rawValue), 0)
             try #require(client >= 0)
-            defer { close(client) }
+            defer { Glibc.close(client) }
             var (storage, size) = endpoint.socketAddress
             return withUnsafePointer(to: &storage) {
                 $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(client, $0, size) == 0 ? 0 : errno }
