@@ -171,13 +171,13 @@ import Testing
             E: The repository 'file:/r good InRelease' is not signed.
             """,
             .untrusted(
-                "W: GPG error: file:/r good InRelease: The following signatures couldn't be verified: NO_PUBKEY 1234")
+                "GPG error: file:/r good InRelease: The following signatures couldn't be verified: NO_PUBKEY 1234")
         ),
         (
             """
             E: Failed to fetch http://m/debian/dists/sid/InRelease  Could not resolve 'm'
             E: Some index files failed to download. They have been ignored, or old ones used instead.
-            """, .unreachable("E: Failed to fetch http://m/debian/dists/sid/InRelease  Could not resolve 'm'")
+            """, .unreachable("Failed to fetch http://m/debian/dists/sid/InRelease  Could not resolve 'm'")
         ),
     ])
     func `what apt complains of is understood`(errors: String, problem: SuiteProblem) {

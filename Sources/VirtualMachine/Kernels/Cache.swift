@@ -182,8 +182,11 @@ private struct Scratch {
     }
 
     private static func remove(_ path: String) {
-        // Twice: a child that is being killed may still have made one more file.
-        for _ in 0..<2 where Files.exists(path) { try? FileManager.default.removeItem(atPath: path) }
+        // Again while a child that has been killed, but is not gone, still makes files.
+        for _ in 0..<10 where Files.exists(path) {
+            try? FileManager.default.removeItem(atPath: path)
+            if Files.exists(path) { usleep(20_000) }
+        }
     }
 
     private static func isStill(_ descriptor: Int32, at path: String) -> Bool {

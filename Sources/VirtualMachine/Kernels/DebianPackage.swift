@@ -54,7 +54,17 @@ enum KernelPackages {
     ///
     /// From 6.19 on `linux-image-RELEASE` is empty, and depends on `linux-base-`, `linux-binary-` and
     /// `linux-modules-RELEASE`. Whatever ends in the release is part of it, however it is divided next.
+    ///
+    /// Not all are essential: ``isEssential(_:)``.
     static func parts(of package: DebianPackage, release: String) -> [String] {
         package.depends.filter { $0.hasPrefix("linux-") && $0.hasSuffix("-\(release)") }
+    }
+
+    /// Whether a kernel is of no use without a part of it.
+    ///
+    /// `linux-base-RELEASE` has only the configuration from 6.19 on, and 6.18's is already gone from the archive
+    /// while its image and modules, in one package, are there.
+    static func isEssential(_ part: String) -> Bool {
+        ["linux-image-", "linux-binary-", "linux-modules-"].contains(where: part.hasPrefix)
     }
 }

@@ -62,7 +62,9 @@ struct DebianSuite: Sendable {
         while !wanted.isEmpty {
             // Of the image's own version: parts of different builds would not work together.
             let found = try await show(wanted.filter(names.contains)).filter { $0.version == image.version }
-            let missing = wanted.filter { name in !found.contains { $0.name == name } }
+            let missing = wanted.filter { name in
+                KernelPackages.isEssential(name) && !found.contains { $0.name == name }
+            }
             guard missing.isEmpty else { return (packages, missing) }
             packages += found
             wanted = Set(found.flatMap { KernelPackages.parts(of: $0, release: release) })
@@ -151,7 +153,8 @@ public enum SuiteProblem: Error, Hashable, Sendable, CustomStringConvertible {
     /// Tells the problem from what `apt-get update` writes to standard error in the C locale.
     init(aptErrors: String) {
         // "Some index files failed" follows every other error and says less.
-        let lines = aptErrors.split(separator: "\n").filter { !$0.contains("Some index files failed to download") }
+        let marked = aptErrors.split(separator: "\n").filter { !$0.contains("Some index files failed to download") }
+        let lines = marked.map { $0.hasPrefix("E: ") || $0.hasPrefix("W: ") ? $0.dropFirst(3) : $0 }
         func line(_ needles: String...) -> String? {
             lines.first { line in needles.contains { line.contains($0) } }.map(String.init)
         }
@@ -167,7 +170,7 @@ public enum SuiteProblem: Error, Hashable, Sendable, CustomStringConvertible {
         } else if line("does not have a Release file", "404 ") != nil {
             self = .absent
         } else {
-            let first = lines.first { $0.hasPrefix("E:") } ?? lines.first
+            let first = zip(marked, lines).first { $0.0.hasPrefix("E:") }?.1 ?? lines.first
             self = .unreachable(first.map(String.init) ?? "apt-get update failed and did not say why")
         }
     }

@@ -154,7 +154,7 @@ public struct KernelFetcher: Sendable {
             _ = try await Tool.require("dpkg-deb", ["-x", "\(scratch)/\(deb)", tree], doing: "unpacking \(deb)")
             try FileManager.default.removeItem(atPath: "\(scratch)/\(deb)")
         }
-        // Up to 5.10 /lib is not /usr/lib; from 6.19 on image and configuration are beside the modules.
+        // 5.10 has /boot and /lib/modules; 7.3 has all in /usr/lib/modules; those between have some of each.
         let modules = ["\(tree)/usr/lib/modules/\(release)", "\(tree)/lib/modules/\(release)"]
             .first { Files.isDirectory("\($0)/kernel") }
         guard let modules else { throw KernelError.incompletePackage(image.name, lacks: "modules") }

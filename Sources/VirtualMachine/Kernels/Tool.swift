@@ -44,10 +44,14 @@ struct Tool {
         return result.output
     }
 
-    /// What it said went wrong: its errors, without apt's marks, or else how it ended.
+    /// What it said went wrong: the first of its errors, without apt's marks, or else how it ended.
     var complaint: String {
+        // tar says so once for every file that it still meant to write.
+        if errors.contains("No space left on device") {
+            return "no space left on the cache's disk; free some, or set LAB_CACHE to a directory elsewhere"
+        }
         let lines = errors.split(separator: "\n").filter { !$0.hasPrefix("W:") }
             .map { $0.hasPrefix("E: ") ? $0.dropFirst(3) : $0 }
-        return lines.isEmpty ? "\(status)" : lines.joined(separator: "; ")
+        return lines.isEmpty ? "\(status)" : lines.prefix(3).joined(separator: "; ")
     }
 }
