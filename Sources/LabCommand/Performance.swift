@@ -42,14 +42,13 @@ struct Performance: Sendable {
             progress.note($0)
         }
         let runner = GuestRunner(artifacts: artifacts, accelerator: accelerator.accelerator, cache: cache)
-        try await withThrowingTaskGroup { group in
-            var waiting = kernels.makeIterator()
-            func startNext() {
-                guard !recorder.isUnread, let kernel = waiting.next() else { return }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, kernel) in kernels.enumerated() {
+                if index >= max(1, jobs) { try await group.next() }
+                if recorder.isUnread { break }
                 group.addTask { try await perform(on: kernel, with: runner, progress) }
             }
-            for _ in 0..<max(1, jobs) { startNext() }
-            while try await group.next() != nil { startNext() }
+            try await group.waitForAll()
         }
     }
 

@@ -115,7 +115,7 @@ struct KernelsFetchTests {
     @Test func `a cancelled tool is ended together with what it started`() async throws {
         try await withTemporaryDirectory { directory in
             let task = Task {
-                try await Tool.run("sh", ["-c", "sleep 300 & echo $! >pid.new; mv pid.new pid; wait"], in: directory)
+                try await ArchiveTool.run("sh", ["-c", "sleep 300 & echo $! >pid.new; mv pid.new pid; wait"], in: directory)
             }
             while !Files.exists("\(directory)/pid") { try await Task.sleep(for: .milliseconds(5)) }
             task.cancel()
@@ -134,7 +134,7 @@ struct KernelsFetchTests {
     }
 
     @Test func `a tool that is not installed is named`() async {
-        await #expect(throws: KernelError.toolMissing("no-such-tool")) { try await Tool.run("no-such-tool", []) }
+        await #expect(throws: KernelError.toolMissing("no-such-tool")) { try await ArchiveTool.run("no-such-tool", []) }
     }
 }
 
@@ -156,7 +156,7 @@ struct DebianFixture {
                 try Data(bootImage(release: release)).write(to: URL(filePath: "\(root)/\(name)"))
             }
             try write(script, to: "\(root)/make")
-            let made = try await Tool.run("sh", ["-eu", "make"], in: root)
+            let made = try await ArchiveTool.run("sh", ["-eu", "make"], in: root)
             try #require(made.status.isSuccess, "\(made.errors)")
             try await body(DebianFixture(root: root))
         }

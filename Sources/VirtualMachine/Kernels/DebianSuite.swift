@@ -20,13 +20,13 @@ struct DebianSuite: Sendable {
         var worst = SuiteProblem.absent
         for (index, uri) in uris.enumerated() {
             let options = try prepare(suite, uri: uri, keyring: keyring, in: "\(directory)/\(index)")
-            let update = try await Tool.run("apt-get", options + ["update"])
+            let update = try await ArchiveTool.run("apt-get", options + ["update"])
             guard update.status.isSuccess else {
                 // That the main archive lacks a security suite is no news; what is wrong with the right one is.
                 if worst == .absent { worst = SuiteProblem(aptErrors: update.errors) }
                 continue
             }
-            let names = try await Tool.require(
+            let names = try await ArchiveTool.require(
                 "apt-cache", options + ["pkgnames", "linux-"], doing: "listing the kernels of \(suite)")
             return .success(
                 DebianSuite(name: suite, options: options, names: Set(names.split(separator: "\n").map(String.init))))
@@ -75,7 +75,7 @@ struct DebianSuite: Sendable {
 
     /// Downloads packages, whose hashes apt checks, into a directory.
     func download(_ packages: [DebianPackage], into directory: String) async throws {
-        _ = try await Tool.require(
+        _ = try await ArchiveTool.require(
             "apt-get", options + ["download"] + packages.map { "\($0.name)=\($0.version)" }, in: directory,
             doing: "downloading \(packages.map(\.name).joined(separator: ", "))")
     }
@@ -83,7 +83,7 @@ struct DebianSuite: Sendable {
     private func show(_ names: [String]) async throws -> [DebianPackage] {
         guard !names.isEmpty else { return [] }
         return DebianPackage.parse(
-            try await Tool.require("apt-cache", options + ["show"] + names, doing: "reading the index of \(name)"))
+            try await ArchiveTool.require("apt-cache", options + ["show"] + names, doing: "reading the index of \(name)"))
     }
 
     /// Makes the directories and files that apt wants.

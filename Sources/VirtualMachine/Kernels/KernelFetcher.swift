@@ -151,7 +151,7 @@ public struct KernelFetcher: Sendable {
         let release = KernelPackages.release(of: image.name)
         let tree = "\(scratch)/tree"
         for deb in Files.names(in: scratch) where deb.hasSuffix(".deb") {
-            _ = try await Tool.require("dpkg-deb", ["-x", "\(scratch)/\(deb)", tree], doing: "unpacking \(deb)")
+            _ = try await ArchiveTool.require("dpkg-deb", ["-x", "\(scratch)/\(deb)", tree], doing: "unpacking \(deb)")
             try FileManager.default.removeItem(atPath: "\(scratch)/\(deb)")
         }
         // 5.10 has /boot and /lib/modules; 7.3 has all in /usr/lib/modules; those between have some of each.
@@ -193,7 +193,7 @@ public struct KernelFetcher: Sendable {
 
     private func mirrors() async throws -> [String] {
         if let uris = try DebianMirrors.override(environment["LAB_DEBIAN_MIRROR"]) { return uris }
-        let paths = try await Tool.require(
+        let paths = try await ArchiveTool.require(
             "apt-config", ["shell", "LIST", "Dir::Etc::sourcelist/f", "PARTS", "Dir::Etc::sourceparts/d"],
             doing: "telling where the machine's sources are")
         func path(_ name: String, otherwise: String) -> String {

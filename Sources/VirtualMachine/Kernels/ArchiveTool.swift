@@ -1,8 +1,8 @@
 import Subprocess
 import SystemPackage
 
-/// A program of the machine that runs to its end, and what it said.
-struct Tool {
+/// One of the programs that deal with the archive (apt, dpkg-deb), run to its end, and what it said.
+struct ArchiveTool {
     var status: TerminationStatus
     var output: String
     var errors: String
@@ -13,7 +13,7 @@ struct Tool {
     /// dpkg-deb its decompressor, as children. They are in a process group of their own for that.
     static func run(
         _ name: String, _ arguments: [String], in directory: String? = nil
-    ) async throws -> Tool {
+    ) async throws -> ArchiveTool {
         var options = PlatformOptions()
         options.processGroupID = 0
         options.teardownSequence = [.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(2))]
@@ -25,7 +25,7 @@ struct Tool {
                 output: .string(limit: 64 << 20), error: .string(limit: 1 << 20))
             // A program that was ended because of cancellation has not failed.
             try Task.checkCancellation()
-            return Tool(status: result.terminationStatus, output: result.standardOutput, errors: result.standardError)
+            return ArchiveTool(status: result.terminationStatus, output: result.standardOutput, errors: result.standardError)
         } catch let error as SubprocessError {
             try Task.checkCancellation()
             if error.code == .executableNotFound { throw KernelError.toolMissing(name) }
