@@ -14,15 +14,24 @@ struct Performance: Sendable {
     /// Performs everything that can be performed; results are with the recorder.
     ///
     /// - Returns: whether the run came to its end; false after a cancellation.
-    func run(progress: Progress) async throws -> Bool {
-        guard !targets.isEmpty else { return true }
+    func run(progress: ProgressLine) async throws -> Bool {
         do {
-            let artifacts = try await GuestArtifacts.prepare(cache: cache) { progress.note($0) }
-            let accelerator = try await accelerator(progress)
+            var machines: GuestRunner?
             for target in targets {
                 try Task.checkCancellation()
                 do {
-                    try await perform(on: target, artifacts, accelerator)
+                    let results: [FixtureResult]
+                    switch target {
+                    case .host:
+                        let programs = try await GuestArtifacts.preparePrograms(cache: cache) { progress.note($0) }
+                        results = await HostRunner(programs: FilePath(programs)).run(trials) { recorder.report($0) }
+                    case .machine(let kernel):
+                        // Made for the first kernel, good for all.
+                        let runner = try await ready(machines, booting: kernel, progress)
+                        machines = runner
+                        results = try await runner.run(trials, on: kernel) { recorder.report($0) }
+                    }
+                    for result in results { recorder.report(.finished(result)) }
                 } catch let error where !Task.isCancelled && !(error is CancellationError) {
                     // One kernel's trouble is not the others'.
                     progress.warn("\(target.name): \(error)")
@@ -37,25 +46,15 @@ struct Performance: Sendable {
         }
     }
 
-    /// How to run machines; nil where only the host's kernel is asked for.
-    private func accelerator(_ progress: Progress) async throws -> Accelerator? {
-        for case .machine(let kernel) in targets {
-            return try await Accelerator.probe(cache: cache, kernel: kernel) { progress.note($0) }
+    private func ready(
+        _ runner: GuestRunner?, booting kernel: Kernel, _ progress: ProgressLine
+    ) async throws -> GuestRunner {
+        if let runner { return runner }
+        let artifacts = try await GuestArtifacts.prepare(cache: cache) { progress.note($0) }
+        let choice = try await Accelerator.choose(booting: kernel, artifacts: artifacts, cache: cache) {
+            progress.note($0)
         }
-        return nil
-    }
-
-    private func perform(on target: Target, _ artifacts: GuestArtifacts, _ accelerator: Accelerator?) async throws {
-        let results: [FixtureResult]
-        switch target {
-        case .host:
-            let runner = HostRunner(programs: FilePath(artifacts.programs))
-            results = try await runner.run(trials) { recorder.report($0) }
-        case .machine(let kernel):
-            guard let accelerator else { return }
-            let runner = GuestRunner(artifacts: artifacts, accelerator: accelerator, cache: cache)
-            results = try await runner.run(trials, on: kernel) { recorder.report($0) }
-        }
-        for result in results { recorder.report(.finished(result)) }
+        progress.warn("machines run with \(choice.accelerator.rawValue): \(choice.because)")
+        return GuestRunner(artifacts: artifacts, accelerator: choice.accelerator, cache: cache)
     }
 }

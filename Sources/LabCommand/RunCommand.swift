@@ -39,12 +39,12 @@ struct RunCommand: AsyncParsableCommand {
         let start = clock.now
 
         let cache = try Cache.standard()
-        let preparation = Progress()
+        let preparation = ProgressLine()
         let kernels = try await KernelChoice(kernelOptions, cache: cache, progress: preparation)
         preparation.clear()
 
         let planned = trials.count * kernels.targets.count
-        let progress = Progress(total: planned)
+        let progress = ProgressLine(total: planned)
         let recorder = Recorder(progress: progress, directory: directory, isStreaming: format == .json)
         let performance = Performance(trials: trials, targets: kernels.targets, cache: cache, recorder: recorder)
         let isComplete = try await performance.run(progress: progress)
@@ -52,7 +52,8 @@ struct RunCommand: AsyncParsableCommand {
 
         let run = Run(
             results: ordered(recorder.results, trials, kernels), kernels: kernels.targets.map(\.name),
-            missing: kernels.missing, planned: planned, seconds: (clock.now - start) / .seconds(1),
+            origins: kernels.origins, missing: kernels.missing, planned: planned,
+            seconds: (clock.now - start) / .seconds(1),
             interrupted: !isComplete,
             repetition: Repetition(files: choice.files, kernelOptions: kernels.options))
         try show(run, directory)

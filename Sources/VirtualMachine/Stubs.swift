@@ -7,51 +7,75 @@ public struct Kernel: Hashable, Sendable {
     public var image: String
     public var modules: String?
     public var origin: String?
-    public static func atPath(_ path: String, modules: String?) throws -> Kernel {
-        Kernel(name: path, image: path, modules: modules, origin: nil)
+    public static func atPath(_ image: String, modules: String? = nil) throws(KernelError) -> Kernel {
+        if image == "vm/kernels.yaml" { throw .stub("\(image) is no kernel") }
+        return Kernel(name: image, image: image, modules: modules, origin: nil)
     }
 }
-public struct Cache: Sendable {
+public enum CacheError: Error { case stub }
+public struct Cache: Hashable, Sendable {
+    public struct Entry: Hashable, Sendable {
+        public var name: String
+        public var path: String
+        public var bytes: Int
+    }
     public let root: String
-    public static func standard() throws -> Cache { Cache(root: "/nonexistent") }
+    public static func standard() throws(CacheError) -> Cache { Cache(root: "/nonexistent") }
+    public func entries() -> [Entry] { [Entry(name: "kernels/6.12", path: "", bytes: 61_234_567)] }
+    public func clear(_ entry: String? = nil) throws(CacheError) {}
 }
-public struct KernelCatalogue: Sendable {
-    public struct Series: Sendable { public var name: String }
+public struct KernelCatalogue: Hashable, Sendable {
+    public struct Series: Hashable, Sendable {
+        public var name: String
+        public var isDefault: Bool
+    }
     public var series: [Series]
-    public static func load(from path: String) throws -> KernelCatalogue {
-        KernelCatalogue(series: ["5.10", "6.1", "6.12", "7.3"].map(Series.init(name:)))
+    public var names: [String] { series.map(\.name) }
+    public var `default`: Series? { series.first(where: \.isDefault) }
+    public static func load(from path: String) throws(KernelError) -> KernelCatalogue {
+        KernelCatalogue(
+            series: ["5.10", "6.1", "6.12", "7.3"].map { Series(name: $0, isDefault: $0 == "6.12") })
     }
 }
 public enum KernelError: Error, CustomStringConvertible {
     case stub(String)
-    public var description: String { "the mirror no longer has the series" }
+    public var description: String { if case .stub(let text) = self { text } else { "" } }
 }
 public struct KernelFetcher: Sendable {
     public init(catalogue: KernelCatalogue, cache: Cache) {}
     public func cached(_ series: String) -> Kernel? { nil }
     public func fetch(
-        _ series: [String], refresh: Bool, progress: @Sendable (String) -> Void
+        _ series: [String], refresh: Bool = false, progress: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws -> [(series: String, result: Result<Kernel, KernelError>)] {
         series.map { name in
             progress("fetching \(name)")
             return name == "5.10"
-                ? (name, .failure(.stub(name)))
-                : (name, .success(Kernel(name: name, image: "/nonexistent", modules: nil, origin: "stub")))
+                ? (name, .failure(.stub("the mirror has \(name) no longer")))
+                : (
+                    name,
+                    .success(Kernel(name: name, image: "/nonexistent", modules: nil, origin: "linux-image \(name)"))
+                )
         }
     }
 }
 public struct GuestArtifacts: Sendable {
     public var programs: String
-    public static func prepare(cache: Cache, progress: @Sendable (String) -> Void) async throws -> GuestArtifacts {
-        GuestArtifacts(programs: "/nonexistent")
-    }
+    public static func prepare(
+        cache: Cache, report: @Sendable (String) -> Void = { _ in }
+    ) async throws -> GuestArtifacts { GuestArtifacts(programs: "/nonexistent") }
+    public static func preparePrograms(
+        cache: Cache, report: @Sendable (String) -> Void = { _ in }
+    ) async throws -> String { "/nonexistent" }
 }
-public struct Accelerator: Sendable, CustomStringConvertible {
-    public var description: String { "tcg" }
-    public static func cached(in cache: Cache) -> Accelerator? { nil }
-    public static func probe(
-        cache: Cache, kernel: Kernel, progress: @Sendable (String) -> Void
-    ) async throws -> Accelerator { Accelerator() }
+public enum Accelerator: String, Sendable {
+    case kvm, tcg
+    public struct Choice: Sendable {
+        public var accelerator: Accelerator
+        public var because: String
+    }
+    public static func choose(
+        booting kernel: Kernel, artifacts: GuestArtifacts, cache: Cache, report: (String) -> Void = { _ in }
+    ) async throws -> Choice { Choice(accelerator: .tcg, because: "it is a stub") }
 }
 public struct GuestRunner: Sendable {
     public init(artifacts: GuestArtifacts, accelerator: Accelerator, cache: Cache) {}
@@ -61,9 +85,13 @@ public struct GuestRunner: Sendable {
 }
 public struct HostRunner: Sendable {
     public init(programs: FilePath) {}
-    public func run(_ trials: [Trial], report: @Sendable (RunEvent) -> Void) async throws -> [FixtureResult] {
-        try await stub(trials, "host", report)
+    public static var isPrivileged: Bool { true }
+    public func run(_ trials: [Trial], report: @Sendable (RunEvent) -> Void) async -> [FixtureResult] {
+        (try? await stub(trials, "host", report)) ?? []
     }
+}
+extension KernelIdentity {
+    public static var running: KernelIdentity { KernelIdentity(release: "6.12.0-stub", build: "") }
 }
 private func stub(
     _ trials: [Trial], _ kernel: String, _ report: @Sendable (RunEvent) -> Void
@@ -81,7 +109,7 @@ private func stub(
                 deviation: deviates
                     ? Deviation(
                         step: 1, action: "probe", expected: "reaches web", observed: "silence", log: ["[ 1.0] x"])
-                    : nil, measurements: deviates ? [] : [Measurement("sockets", 4096, "sockets")]))
+                    : nil, measurements: deviates ? [] : [Measurement("sockets", 4096, "")]))
         report(.finished(results[index]))
     }
     return results

@@ -40,7 +40,8 @@ private enum Sample {
             result("ranges/test-run", on: "5.10", .unsupported, unsupported),
             result("ranges/panics", on: "5.10", .crashed, panic),
         ],
-        kernels: ["5.10", "6.12"], missing: [MissingKernel("6.16", reason: "gone", isRequired: false)], seconds: 72.4,
+        kernels: ["5.10", "6.12"], origins: ["6.12": "linux-image 6.12.9-1 from trixie"],
+        missing: [MissingKernel("6.16", reason: "gone", isRequired: false)], seconds: 72.4,
         repetition: Repetition(files: ["ranges/panics": "my bug.yaml"]))
 }
 
@@ -50,7 +51,7 @@ private let plain = TextReport(style: TextStyle(hasColor: false, hasUnicode: tru
 func textReport() {
     let expected = """
         kernel 5.10  5.10.9-cloud-amd64
-        kernel 6.12  6.12.9-cloud-amd64
+        kernel 6.12  6.12.9-cloud-amd64  linux-image 6.12.9-1 from trixie
 
                       5.10         6.12
         ranges/
@@ -177,7 +178,7 @@ func junit() throws {
     #expect(parser.parse(), "\(String(describing: parser.parserError))")
     #expect(
         reader.elements == [
-            "testsuites": 1, "testsuite": 4, "properties": 2, "property": 2, "testcase": 10, "failure": 2, "error": 2,
+            "testsuites": 1, "testsuite": 4, "properties": 2, "property": 3, "testcase": 10, "failure": 2, "error": 2,
             "skipped": 2,
         ])
     let suites = try #require(reader.attributes["testsuite"])
