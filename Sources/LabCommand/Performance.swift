@@ -13,8 +13,8 @@ struct Performance: Sendable {
 
     /// Performs everything that can be performed; results are with the recorder.
     ///
-    /// - Returns: whether the run came to its end; false after a cancellation.
-    func run(progress: ProgressLine) async throws -> Bool {
+    /// One kernel's trouble is not the others'; but without a guest or an accelerator there is nothing to go on with.
+    func run(progress: ProgressLine) async -> Ending {
         do {
             var machines: GuestRunner?
             for target in targets {
@@ -32,24 +32,46 @@ struct Performance: Sendable {
                         results = try await runner.run(trials, on: kernel) { recorder.report($0) }
                     }
                     for result in results { recorder.report(.finished(result)) }
-                } catch let error where !Task.isCancelled && !(error is CancellationError) {
-                    // One kernel's trouble is not the others'.
+                } catch let error where !Task.isCancelled && !(error is Preparation) {
                     progress.warn("\(target.name): \(error)")
                     recorder.fail(trials, on: target.name, because: error)
                 }
-                if recorder.isUnread { throw ExitCode(ExitStatus.broken.rawValue) }
+                if recorder.isUnread { return .failed(ExitCode(ExitStatus.broken.rawValue)) }
             }
             // A runner may end early without an error when it is cancelled.
-            return !Task.isCancelled
-        } catch  where error is CancellationError || Task.isCancelled {
-            return false
+            return Task.isCancelled ? .cancelled : .complete
+        } catch {
+            return Task.isCancelled ? .cancelled : .failed((error as? Preparation)?.error ?? error)
         }
+    }
+
+    /// How a run ended.
+    enum Ending {
+        case complete
+        case cancelled
+        case failed(any Error)
+
+        var isCancelled: Bool { if case .cancelled = self { true } else { false } }
+        var isFailed: Bool { if case .failed = self { true } else { false } }
+    }
+
+    /// What all machines need could not be made.
+    private struct Preparation: Error {
+        var error: any Error
     }
 
     private func ready(
         _ runner: GuestRunner?, booting kernel: Kernel, _ progress: ProgressLine
     ) async throws -> GuestRunner {
         if let runner { return runner }
+        do {
+            return try await ready(booting: kernel, progress)
+        } catch {
+            throw Preparation(error: error)
+        }
+    }
+
+    private func ready(booting kernel: Kernel, _ progress: ProgressLine) async throws -> GuestRunner {
         let artifacts = try await GuestArtifacts.prepare(cache: cache) { progress.note($0) }
         let choice = try await Accelerator.choose(booting: kernel, artifacts: artifacts, cache: cache) {
             progress.note($0)

@@ -47,16 +47,18 @@ struct RunCommand: AsyncParsableCommand {
         let progress = ProgressLine(total: planned)
         let recorder = Recorder(progress: progress, directory: directory, isStreaming: format == .json)
         let performance = Performance(trials: trials, targets: kernels.targets, cache: cache, recorder: recorder)
-        let isComplete = try await performance.run(progress: progress)
+        let ending = await performance.run(progress: progress)
         progress.clear()
 
         let run = Run(
             results: ordered(recorder.results, trials, kernels), kernels: kernels.targets.map(\.name),
             origins: kernels.origins, missing: kernels.missing, planned: planned,
             seconds: (clock.now - start) / .seconds(1),
-            interrupted: !isComplete,
+            interrupted: ending.isCancelled,
             repetition: Repetition(files: choice.files, kernelOptions: kernels.options))
-        try show(run, directory)
+        // What went wrong is said last, below the results that there are.
+        if !run.results.isEmpty || !ending.isFailed { try show(run, directory) }
+        if case .failed(let error) = ending { throw error }
         if let failure = recorder.failure { throw failure }
         if run.interrupted { throw CancellationError() }
         throw ExitCode(ExitStatus(of: run).rawValue)

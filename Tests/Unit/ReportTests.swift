@@ -97,6 +97,26 @@ func incompleteRuns() {
     #expect(plain.render(run).contains("\nBROKEN 2 trials of 3 ended without a result\n"))
 }
 
+@Test("one cause that shows in many fixtures is explained once")
+func sharedCause() {
+    let deviation = Deviation(step: nil, action: "boot", expected: "it answers", observed: "silence")
+    let results = (1...11).map { Sample.result("a/b", "v\($0)", .broken, deviation) }
+    let report = plain.render(Run(results: results, seconds: 1))
+    #expect(
+        report.contains(
+            """
+            BROKEN a/b:v1 on 6.12
+              step      boot
+              expected  it answers
+              observed  silence
+              repeat    lab run a/b:v1 --kernel 6.12
+              likewise  a/b:v2
+                        a/b:v3
+
+            """))
+    #expect(report.contains("a/b:v9\n            … and 2 more\n\n11 trials"))
+}
+
 @Test("what an exec printed is shown line by line, and cannot act on the terminal")
 func severalLines() {
     let deviation = Deviation(step: 1, action: "run in a: x", expected: "y", observed: "one\ntwo\u{1B}[2J\r\n")
