@@ -1,16 +1,14 @@
 # Every target that builds calls scripts/setup first: it does nothing, quickly, when all is there.
 
 KERNELS ?= 5.10 6.1 6.12 7.3
-KERNEL  ?= 6.12
 LAB     := .build/debug/lab
 
 .DEFAULT_GOAL := help
 .PHONY: lab build test vm-test format format-check clean help
 
-## lab: set up, fetch one long-term kernel (KERNEL=6.12), build, run every fixture, print the result
+## lab: set up, build, fetch one long-term kernel (or KERNEL=…), run every fixture, print the result
 lab: build
-	@$(LAB) kernels fetch $(KERNEL) >&2
-	@$(LAB) run --kernel $(KERNEL)
+	@$(LAB) run $(addprefix --kernel ,$(KERNEL))
 
 # A debug build: the command waits for machines, and the guest is built with optimisation anyway.
 ## build: set up and build the command

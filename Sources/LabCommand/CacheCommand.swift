@@ -13,15 +13,11 @@ struct CacheCommand: AsyncParsableCommand {
             commandName: "show", abstract: "Show where the cache is, and what is in it.")
 
         func run() async throws {
-            let root = try Cache.standard().root
-            var rows = [[Table.Cell(root), Table.Cell("")]]
-            var total = 0
-            for name in CacheCommand.entries(of: root) {
-                let size = CacheCommand.size(of: "\(root)/\(name)")
-                total += size
-                rows.append([.init("  \(name)"), .init(CacheCommand.megabytes(size))])
-            }
-            rows[0][1] = .init(rows.count == 1 ? "empty" : CacheCommand.megabytes(total))
+            let cache = try Cache.standard()
+            let entries = cache.entries()
+            let total = entries.reduce(0) { $0 + $1.bytes }
+            let head = [Table.Cell(cache.root), .init(entries.isEmpty ? "empty" : CacheCommand.megabytes(total))]
+            let rows = [head] + entries.map { [.init("  \($0.name)"), .init(CacheCommand.megabytes($0.bytes))] }
             try StandardOutput.write(Table(rows: rows).lines().joined(separator: "\n") + "\n")
         }
     }
@@ -31,7 +27,8 @@ struct CacheCommand: AsyncParsableCommand {
             commandName: "clear", abstract: "Remove everything in the cache; the next run makes it again.")
 
         func run() async throws {
-            let root = try Cache.standard().root
+            let cache = try Cache.standard()
+            let root = cache.root
             let resolved = URL(fileURLWithPath: root).resolvingSymlinksInPath().path
             // A LAB_CACHE that was set to the wrong directory must not cost more than a cache.
             for precious in [NSHomeDirectory(), FileManager.default.currentDirectoryPath] {
@@ -40,30 +37,9 @@ struct CacheCommand: AsyncParsableCommand {
                     throw Misuse("the cache directory \(root) holds \(precious): nothing is removed; set LAB_CACHE")
                 }
             }
-            for name in CacheCommand.entries(of: root) {
-                do {
-                    try FileManager.default.removeItem(atPath: "\(root)/\(name)")
-                } catch {
-                    throw Breakdown("\(root)/\(name) cannot be removed: \(error.localizedDescription)")
-                }
-            }
+            try cache.clear()
             try StandardOutput.write("\(root)  empty\n")
         }
-    }
-
-    private static func entries(of root: String) -> [String] {
-        // A cache that is not there yet is empty.
-        ((try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []).sorted()
-    }
-
-    /// What the files under `path` take on the disk: saved machines are sparse.
-    private static func size(of path: String) -> Int {
-        var total = 0
-        var status = stat()
-        if lstat(path, &status) == 0 { total += Int(status.st_blocks) * 512 }
-        for name in FileManager.default.enumerator(atPath: path)?.compactMap({ $0 as? String }) ?? []
-        where lstat("\(path)/\(name)", &status) == 0 { total += Int(status.st_blocks) * 512 }
-        return total
     }
 
     private static func megabytes(_ bytes: Int) -> String { "\((bytes + 500_000) / 1_000_000) MB" }

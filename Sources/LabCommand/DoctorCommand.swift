@@ -59,23 +59,20 @@ struct DoctorCommand: AsyncParsableCommand {
     private func kernels() throws -> Finding {
         let catalogue = try KernelChoice.catalogue()
         let fetcher = KernelFetcher(catalogue: catalogue, cache: try Cache.standard())
-        let cached = catalogue.series.map(\.name).filter { fetcher.cached($0) != nil }
+        let cached = catalogue.names.filter { fetcher.cached($0) != nil }
         let text =
             cached.isEmpty
-            ? "none in the cache: lab kernels fetch \(KernelOptions.standard), or lab run, gets one"
+            ? "none in the cache: lab run, or lab kernels fetch, gets one"
             : "in the cache: \(cached.joined(separator: ", "))"
         return Finding(subject: "kernels", text: text, isGood: cached.isEmpty ? nil : true)
     }
 
     /// Whether `lab run --host` would work. It is never needed, so its absence is no fault.
     private func privileges() -> Finding {
-        var names = utsname()
-        uname(&names)
-        let release = withUnsafeBytes(of: names.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        let build = withUnsafeBytes(of: names.version) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-        let version = KernelIdentity(release: release, build: build).version
-        let hasHook = Feature.skLookup.declared?.contains(version) ?? true
-        let isRoot = geteuid() == 0
+        let identity = KernelIdentity.running
+        let release = identity.release
+        let hasHook = Feature.skLookup.declared?.contains(identity.version) ?? true
+        let isRoot = HostRunner.isPrivileged
         let text =
             switch (hasHook, isRoot) {
             case (true, true): "root on \(release): possible"

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Fixtures
 import Foundation
+import Lab
 import Report
 import VirtualMachine
 
@@ -9,7 +10,7 @@ struct KernelOptions: ParsableArguments {
     @Option(
         name: .customLong("kernel"),
         help:
-            "A series of the catalogue, such as 6.12, or the path of a bzImage. Repeatable. (default: \(KernelOptions.standard))"
+            "A series of the catalogue, such as 6.12, or the path of a bzImage. Repeatable. (default: the catalogue's default)"
     )
     var kernels: [String] = []
 
@@ -21,9 +22,6 @@ struct KernelOptions: ParsableArguments {
 
     @Flag(help: "The running kernel, in namespaces of its own. Needs root.")
     var host = false
-
-    /// The long-term series that everybody starts with.
-    static let standard = "6.12"
 
     mutating func validate() throws {
         if modules != nil, kernels.count != 1 || allKernels {
@@ -54,21 +52,28 @@ struct KernelChoice: Sendable {
     /// How the command line names a kernel that `--kernel NAME` does not.
     var options: [String: [String]] = [:]
 
+    /// Where each came from, by name.
+    var origins: [String: String] {
+        var origins: [String: String] = [:]
+        for case .machine(let kernel) in targets { origins[kernel.name] = kernel.origin }
+        return origins
+    }
+
     /// Finds what `options` ask for, and fetches what is not yet in the cache.
-    init(_ chosen: KernelOptions, cache: Cache, progress: Progress) async throws {
+    init(_ chosen: KernelOptions, cache: Cache, progress: ProgressLine) async throws {
         if chosen.host {
-            guard geteuid() == 0 else {
+            guard HostRunner.isPrivileged else {
                 throw Breakdown("--host needs root, to make namespaces and load programs: run it with sudo")
             }
             targets.append(.host)
             options["host"] = ["--host"]
         }
-        var named = chosen.kernels
-        if named.isEmpty, !chosen.allKernels, !chosen.host { named = [KernelOptions.standard] }
-        guard !named.isEmpty || chosen.allKernels else { return }
+        if chosen.host, chosen.kernels.isEmpty, !chosen.allKernels { return }
 
         let catalogue = try KernelChoice.catalogue()
-        let known = catalogue.series.map(\.name)
+        let known = catalogue.names
+        var named = chosen.kernels
+        if named.isEmpty, !chosen.allKernels { named = catalogue.default.map { [$0.name] } ?? [] }
         var series: [String] = []
         var paths: [String] = []
         for name in named {
@@ -82,8 +87,12 @@ struct KernelChoice: Sendable {
         }
         if chosen.modules != nil, paths.isEmpty { throw Misuse("--modules belongs to a kernel given by its path") }
         for path in paths {
-            guard FileManager.default.fileExists(atPath: path) else { throw Misuse("--kernel \(path): no such file") }
-            let kernel = try Kernel.atPath(path, modules: chosen.modules)
+            let kernel: Kernel
+            do {
+                kernel = try Kernel.atPath(path, modules: chosen.modules)
+            } catch {
+                throw Misuse("--kernel: \(error)")
+            }
             options[kernel.name] = ["--kernel", path] + (chosen.modules.map { ["--modules", $0] } ?? [])
             add(.machine(kernel))
         }

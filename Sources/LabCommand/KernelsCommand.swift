@@ -44,10 +44,10 @@ struct KernelsCommand: AsyncParsableCommand {
 
         func run() async throws {
             let catalogue = try KernelChoice.catalogue()
-            let known = catalogue.series.map(\.name)
+            let known = catalogue.names
             for name in names where !known.contains(name) { throw KernelChoice.unknown(name, known) }
             let fetcher = KernelFetcher(catalogue: catalogue, cache: try Cache.standard())
-            let progress = Progress()
+            let progress = ProgressLine()
             let results = try await fetcher.fetch(
                 known.filter { all || names.contains($0) }, refresh: refresh, progress: { progress.note($0) })
             progress.clear()

@@ -13,35 +13,46 @@ struct Performance: Sendable {
     /// How many machines run at once. Each has one processor.
     let jobs: Int
 
+    /// How a run ended.
+    enum Ending {
+        case complete
+        case cancelled
+        case failed(any Error)
+
+        var isCancelled: Bool { if case .cancelled = self { true } else { false } }
+        var isFailed: Bool { if case .failed = self { true } else { false } }
+    }
+
     /// Performs everything that can be performed; results are with the recorder.
     ///
-    /// - Returns: whether the run came to its end; false after a cancellation.
-    func run(progress: Progress) async throws -> Bool {
+    /// One kernel's trouble is not the others'; but without a guest or an accelerator there is nothing to go on with.
+    func run(progress: ProgressLine) async -> Ending {
         do {
             if targets.contains(where: \.isHost) { try await performOnHost(progress) }
             try await performInMachines(progress)
-            if recorder.isUnread { throw ExitCode(ExitStatus.broken.rawValue) }
+            if recorder.isUnread { return .failed(ExitCode(ExitStatus.broken.rawValue)) }
             // A runner may end early without an error when it is cancelled.
-            return !Task.isCancelled
-        } catch  where error is CancellationError || Task.isCancelled {
-            return false
+            return Task.isCancelled ? .cancelled : .complete
+        } catch {
+            return Task.isCancelled ? .cancelled : .failed(error)
         }
     }
 
-    /// Alone: a machine beside it would slow it down, and it shares the machine's kernel.
-    private func performOnHost(_ progress: Progress) async throws {
+    /// Alone: a machine beside it would slow it down.
+    private func performOnHost(_ progress: ProgressLine) async throws {
         let programs = try await GuestArtifacts.preparePrograms(cache: cache) { progress.note($0) }
         _ = await HostRunner(programs: FilePath(programs)).run(trials) { recorder.report($0) }
     }
 
-    private func performInMachines(_ progress: Progress) async throws {
+    private func performInMachines(_ progress: ProgressLine) async throws {
         let kernels = targets.compactMap { target in if case .machine(let kernel) = target { kernel } else { nil } }
-        guard let first = kernels.first else { return }
+        guard let first = kernels.first, !recorder.isUnread else { return }
         let artifacts = try await GuestArtifacts.prepare(cache: cache) { progress.note($0) }
-        let accelerator = try await Accelerator.choose(booting: first, artifacts: artifacts, cache: cache) {
+        let choice = try await Accelerator.choose(booting: first, artifacts: artifacts, cache: cache) {
             progress.note($0)
         }
-        let runner = GuestRunner(artifacts: artifacts, accelerator: accelerator.accelerator, cache: cache)
+        progress.warn("machines run with \(choice.accelerator.rawValue): \(choice.because)")
+        let runner = GuestRunner(artifacts: artifacts, accelerator: choice.accelerator, cache: cache)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, kernel) in kernels.enumerated() {
                 if index >= max(1, jobs) { try await group.next() }
@@ -52,11 +63,10 @@ struct Performance: Sendable {
         }
     }
 
-    private func perform(on kernel: Kernel, with runner: GuestRunner, _ progress: Progress) async throws {
+    private func perform(on kernel: Kernel, with runner: GuestRunner, _ progress: ProgressLine) async throws {
         do {
             _ = try await runner.run(trials, on: kernel) { recorder.report($0) }
-        } catch let error where !Task.isCancelled && !(error is CancellationError) {
-            // One kernel's trouble is not the others'.
+        } catch let error where !Task.isCancelled {
             progress.warn("\(kernel.name): \(error)")
             recorder.fail(trials, on: kernel.name, because: error)
         }

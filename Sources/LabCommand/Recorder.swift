@@ -17,12 +17,12 @@ final class Recorder: Sendable {
     }
 
     private let state = Mutex(State())
-    private let progress: Progress
+    private let progress: ProgressLine
     private let directory: OutputDirectory?
     /// Whether results go to standard output as they come.
     private let isStreaming: Bool
 
-    init(progress: Progress, directory: OutputDirectory?, isStreaming: Bool) {
+    init(progress: ProgressLine, directory: OutputDirectory?, isStreaming: Bool) {
         self.progress = progress
         self.directory = directory
         self.isStreaming = isStreaming

@@ -42,25 +42,28 @@ struct RunCommand: AsyncParsableCommand {
         let start = clock.now
 
         let cache = try Cache.standard()
-        let preparation = Progress()
+        let preparation = ProgressLine()
         let kernels = try await KernelChoice(kernelOptions, cache: cache, progress: preparation)
         preparation.clear()
 
         let planned = trials.count * kernels.targets.count
-        let progress = Progress(total: planned)
+        let progress = ProgressLine(total: planned)
         let recorder = Recorder(progress: progress, directory: directory, isStreaming: format == .json)
         let performance = Performance(
             trials: trials, targets: kernels.targets, cache: cache, recorder: recorder,
             jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount)
-        let isComplete = try await performance.run(progress: progress)
+        let ending = await performance.run(progress: progress)
         progress.clear()
 
         let run = Run(
             results: ordered(recorder.results, trials, kernels), kernels: kernels.targets.map(\.name),
-            missing: kernels.missing, planned: planned, seconds: (clock.now - start) / .seconds(1),
-            interrupted: !isComplete,
+            origins: kernels.origins, missing: kernels.missing, planned: planned,
+            seconds: (clock.now - start) / .seconds(1),
+            interrupted: ending.isCancelled,
             repetition: Repetition(files: choice.files, kernelOptions: kernels.options))
-        try show(run, directory)
+        // What went wrong is said last, below the results that there are.
+        if !run.results.isEmpty || !ending.isFailed { try show(run, directory) }
+        if case .failed(let error) = ending { throw error }
         if let failure = recorder.failure { throw failure }
         if run.interrupted { throw CancellationError() }
         throw ExitCode(ExitStatus(of: run).rawValue)

@@ -25,11 +25,11 @@ public enum JUnitReport {
             "  <testsuite name=\(quoted(kernel)) tests=\"\(results.count)\" failures=\"\(failures)\""
                 + " errors=\"\(errors)\" skipped=\"\(skipped)\" time=\"\(time(seconds))\">"
         ]
-        if let release = run.release(of: kernel) {
-            lines += [
-                "    <properties>", "      <property name=\"release\" value=\(quoted(release))/>", "    </properties>",
-            ]
+        let properties = [("release", run.release(of: kernel)), ("origin", run.origins[kernel])].compactMap {
+            name, value in
+            value.map { "      <property name=\"\(name)\" value=\(quoted($0))/>" }
         }
+        if !properties.isEmpty { lines += ["    <properties>"] + properties + ["    </properties>"] }
         lines += results.flatMap { testCase($0, run.repetition) }
         lines.append("  </testsuite>")
         return lines

@@ -6,6 +6,8 @@ public struct Run: Hashable, Sendable {
     public var results: [FixtureResult]
     /// The kernels that ran, as the user calls them, in the order asked for.
     public var kernels: [String]
+    /// Where a kernel came from, such as its package's name and version, by the kernel's name.
+    public var origins: [String: String]
     /// Kernels that were asked for and could not be had.
     public var missing: [MissingKernel]
     /// How many results a complete run has, those of missing kernels not counted.
@@ -16,10 +18,12 @@ public struct Run: Hashable, Sendable {
     public var repetition: Repetition
 
     public init(
-        results: [FixtureResult], kernels: [String] = [], missing: [MissingKernel] = [], planned: Int? = nil,
+        results: [FixtureResult], kernels: [String] = [], origins: [String: String] = [:],
+        missing: [MissingKernel] = [], planned: Int? = nil,
         seconds: Double, interrupted: Bool = false, repetition: Repetition = Repetition()
     ) {
         self.results = results
+        self.origins = origins
         self.missing = missing
         self.planned = planned ?? results.count
         self.seconds = seconds

@@ -20,7 +20,12 @@ public struct TextReport: Sendable {
                 let release =
                     run.release(of: kernel)
                     ?? (run.results.contains { $0.kernel == kernel } ? "never came up" : "not run")
-                return [.init("kernel \(kernel.printable())"), .init(release.printable())]
+                return [
+                    .init("kernel \(kernel.printable())"), .init(release.printable()),
+                    .init(
+                        style.paint((run.origins[kernel] ?? "").printable(), .dim),
+                        width: run.origins[kernel]?.count ?? 0),
+                ]
             }
         ).lines()
     }
@@ -77,9 +82,35 @@ public struct TextReport: Sendable {
 
     private func explanations(_ run: Run) -> [String] {
         let failed = run.results.filter { $0.verdict != .conforms && $0.verdict != .unsupported }
-        return failed.enumerated().flatMap { index, result in
-            (index == 0 ? [] : [""]) + explain(result, run.repetition)
+        // One cause often shows in many fixtures: a kernel that does not boot shows in all of them.
+        struct Cause: Hashable {
+            var kernel: String
+            var verdict: Verdict
+            var action: String?
+            var expected: String?
+            var observed: String?
         }
+        var causes: [Cause] = []
+        var results: [Cause: [FixtureResult]] = [:]
+        for result in failed {
+            let deviation = result.deviation
+            let cause = Cause(
+                kernel: result.kernel, verdict: result.verdict, action: deviation?.action,
+                expected: deviation?.expected, observed: deviation?.observed)
+            if results[cause] == nil { causes.append(cause) }
+            results[cause, default: []].append(result)
+        }
+        return causes.compactMap { results[$0] }.enumerated().flatMap { index, same in
+            (index == 0 ? [] : [""]) + explain(same[0], run.repetition) + others(same.dropFirst().map(\.trial))
+        }
+    }
+
+    /// The trials to which the same explanation applies.
+    private func others(_ trials: [String]) -> [String] {
+        if trials.isEmpty { return [] }
+        let shown = trials.prefix(8).joined(separator: "\n")
+        let rest = trials.count > 8 ? "\n… and \(trials.count - 8) more" : ""
+        return field("likewise", shown + (style.hasUnicode ? rest : rest.replacing("…", with: "...")))
     }
 
     private func explain(_ result: FixtureResult, _ repetition: Repetition) -> [String] {

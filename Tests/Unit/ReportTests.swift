@@ -40,7 +40,8 @@ private enum Sample {
             result("ranges/test-run", on: "5.10", .unsupported, unsupported),
             result("ranges/panics", on: "5.10", .crashed, panic),
         ],
-        kernels: ["5.10", "6.12"], missing: [MissingKernel("6.16", reason: "gone", isRequired: false)], seconds: 72.4,
+        kernels: ["5.10", "6.12"], origins: ["6.12": "linux-image 6.12.9-1 from trixie"],
+        missing: [MissingKernel("6.16", reason: "gone", isRequired: false)], seconds: 72.4,
         repetition: Repetition(files: ["ranges/panics": "my bug.yaml"]))
 }
 
@@ -50,7 +51,7 @@ private let plain = TextReport(style: TextStyle(hasColor: false, hasUnicode: tru
 func textReport() {
     let expected = """
         kernel 5.10  5.10.9-cloud-amd64
-        kernel 6.12  6.12.9-cloud-amd64
+        kernel 6.12  6.12.9-cloud-amd64  linux-image 6.12.9-1 from trixie
 
                       5.10         6.12
         ranges/
@@ -94,6 +95,26 @@ func incompleteRuns() {
     #expect(plain.render(run).contains("\nINTERRUPTED after 1 of 3 trials\n"))
     run.interrupted = false
     #expect(plain.render(run).contains("\nBROKEN 2 trials of 3 ended without a result\n"))
+}
+
+@Test("one cause that shows in many fixtures is explained once")
+func sharedCause() {
+    let deviation = Deviation(step: nil, action: "boot", expected: "it answers", observed: "silence")
+    let results = (1...11).map { Sample.result("a/b", "v\($0)", .broken, deviation) }
+    let report = plain.render(Run(results: results, seconds: 1))
+    #expect(
+        report.contains(
+            """
+            BROKEN a/b:v1 on 6.12
+              step      boot
+              expected  it answers
+              observed  silence
+              repeat    lab run a/b:v1 --kernel 6.12
+              likewise  a/b:v2
+                        a/b:v3
+
+            """))
+    #expect(report.contains("a/b:v9\n            … and 2 more\n\n11 trials"))
 }
 
 @Test("what an exec printed is shown line by line, and cannot act on the terminal")
@@ -177,7 +198,7 @@ func junit() throws {
     #expect(parser.parse(), "\(String(describing: parser.parserError))")
     #expect(
         reader.elements == [
-            "testsuites": 1, "testsuite": 4, "properties": 2, "property": 2, "testcase": 10, "failure": 2, "error": 2,
+            "testsuites": 1, "testsuite": 4, "properties": 2, "property": 3, "testcase": 10, "failure": 2, "error": 2,
             "skipped": 2,
         ])
     let suites = try #require(reader.attributes["testsuite"])

@@ -3,7 +3,7 @@ import Lab
 import Synchronization
 
 /// What goes on, on standard error: a live line on a terminal, plain lines otherwise.
-final class Progress: Sendable {
+final class ProgressLine: Sendable {
     private struct State {
         var done = 0
         var isLineShown = false
