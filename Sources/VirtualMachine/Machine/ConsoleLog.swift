@@ -59,7 +59,9 @@ public struct ConsoleLog: Sendable, Hashable {
         if has("BUG: soft lockup") { return .softLockup }
         if has("hard LOCKUP") { return .hardLockup }
         if lockdep.contains(where: has) { return .lockdep }
-        if has("kernel BUG at") || has("BUG: ") { return .bug }
+        if has("kernel BUG at") || (has("BUG: ") && line.replacing("DEBUG: ", with: "").contains("BUG: ")) {
+            return .bug
+        }
         if has("general protection fault:") || has("general protection fault, ") { return .generalProtection }
         if has("Oops: ") || oops.contains(where: has) { return .oops }
         if has("rcu") && (has("detected stall") || has("self-detected stall") || has("kthread starved")) {
@@ -101,14 +103,14 @@ public struct ConsoleLog: Sendable, Hashable {
             if line.contains("binding-lab: trial ") || line.contains("lab-init: ") {
                 close()
                 harmless = 0
-                return
+                // Another's message may be glued to ours.
             }
             if line.contains(Scanner.cut) {
                 // A second "cut here" in one splat is another splat.
                 open(.warning, line, unnamed: true)
                 return
             }
-            if let kind = ConsoleLog.kind(of: line) {
+            if let kind = ConsoleLog.kind(of: line), !line.contains("---[ end ") {
                 if current == nil || kind == .panic {
                     open(kind, line, unnamed: false)
                 } else if isUnnamed {
@@ -120,7 +122,11 @@ public struct ConsoleLog: Sendable, Hashable {
             }
             if current != nil {
                 append(line)
-                if line.contains("---[ end ") { close() }
+                if line.contains("---[ end ") {
+                    close()
+                    // An oops repeats its registers after its end.
+                    harmless = 20
+                }
                 return
             }
             if ConsoleLog.harmlessTrace.contains(where: line.contains) { harmless = ConsoleLog.longest }
