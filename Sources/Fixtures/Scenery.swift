@@ -9,8 +9,8 @@ enum Scenery {
             Step(.namespace("server")),
             Step(.namespace("client")),
             Step(
-                .veth(
-                    VirtualLink(
+                .devicePair(
+                    DevicePair(
                         .init(namespace: "client", device: "uplink", addresses: [plan.clientTransit]),
                         .init(namespace: "server", device: "uplink", addresses: [plan.serverTransit])))),
         ]

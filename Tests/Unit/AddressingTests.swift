@@ -4,10 +4,12 @@ import Testing
 
 @Suite("Addresses and prefixes")
 struct AddressingTests {
-    @Test("addresses are read and written in their canonical form", arguments: [
-        ("192.0.2.1", "192.0.2.1"), ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("::", "::"),
-        ("::ffff:192.0.2.1", "::ffff:192.0.2.1"), ("0.0.0.0", "0.0.0.0"),
-    ])
+    @Test(
+        "addresses are read and written in their canonical form",
+        arguments: [
+            ("192.0.2.1", "192.0.2.1"), ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"), ("::", "::"),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.1"), ("0.0.0.0", "0.0.0.0"),
+        ])
     func canonical(text: String, canonical: String) throws {
         #expect(try #require(IPAddress(text)).description == canonical)
     }
@@ -47,12 +49,14 @@ struct AddressingTests {
         #expect(!prefix.contains(try #require(IPAddress("::ffff:192.0.2.200"))))
     }
 
-    @Test("endpoints and port ranges survive being written and read", arguments: ["192.0.2.1:53", "[2001:db8::1]:65535"])
+    @Test(
+        "endpoints and port ranges survive being written and read", arguments: ["192.0.2.1:53", "[2001:db8::1]:65535"])
     func endpoints(text: String) throws {
         #expect(try Endpoint(text: text).description == text)
     }
 
-    @Test("malformed endpoints and ranges are refused", arguments: ["192.0.2.1", "2001:db8::1:53", "[::1]:65536", ":53"])
+    @Test(
+        "malformed endpoints and ranges are refused", arguments: ["192.0.2.1", "2001:db8::1:53", "[::1]:65536", ":53"])
     func badEndpoints(text: String) {
         #expect(throws: AddressingError.self) { try Endpoint(text: text) }
     }

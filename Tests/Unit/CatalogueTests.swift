@@ -18,7 +18,9 @@ struct CatalogueTests {
         #expect(Set(Catalogue.all.map(\.id)).count == Catalogue.all.count)
     }
 
-    @Test("exactly one expectation of every step applies to each kernel of the catalogue's span", arguments: Catalogue.all)
+    @Test(
+        "exactly one expectation of every step applies to each kernel of the catalogue's span", arguments: Catalogue.all
+    )
     func expectations(fixture: Fixture) throws {
         for version in [KernelVersion(5, 10, 200), KernelVersion(6, 1), KernelVersion(6, 12), KernelVersion(7, 3)] {
             for step in fixture.steps { _ = try step.expectation(for: version) }

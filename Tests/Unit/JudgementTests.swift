@@ -3,6 +3,9 @@ import Testing
 
 @testable import Lab
 
+// Swift Testing has one, too.
+private typealias Expectation = Lab.Expectation
+
 @Suite("Judgement")
 struct JudgementTests {
     private let asked = Endpoint(.v4(0xC000_0201), 53)
@@ -28,12 +31,14 @@ struct JudgementTests {
         #expect(verdict(.reaches("web"), .answered(by: "web", from: asked, received: ["web"])).verdict == .conforms)
     }
 
-    @Test("an answer deviates if another socket answered, another received too, or it came from elsewhere", arguments: [
-        Event.answered(by: "other", from: Endpoint(.v4(0xC000_0201), 53), received: ["other"]),
-        .answered(by: "web", from: Endpoint(.v4(0xC000_0201), 53), received: ["web", "other"]),
-        .answered(by: "web", from: Endpoint(.v4(0xC000_0202), 53), received: ["web"]),
-        .refused(received: []), .timedOut(received: ["web"]), .failed(call: "connect", errno: .networkUnreachable),
-    ])
+    @Test(
+        "an answer deviates if another socket answered, another received too, or it came from elsewhere",
+        arguments: [
+            Event.answered(by: "other", from: Endpoint(.v4(0xC000_0201), 53), received: ["other"]),
+            .answered(by: "web", from: Endpoint(.v4(0xC000_0201), 53), received: ["web", "other"]),
+            .answered(by: "web", from: Endpoint(.v4(0xC000_0202), 53), received: ["web"]),
+            .refused(received: []), .timedOut(received: ["web"]), .failed(call: "connect", errno: .networkUnreachable),
+        ])
     func misses(event: Event) {
         #expect(verdict(.reaches("web"), event).verdict == .deviates)
     }

@@ -4,10 +4,12 @@ import Testing
 
 @Suite("Kernel versions")
 struct KernelVersionTests {
-    @Test("a release's leading numbers are its version", arguments: [
-        ("7.3.4+deb13-cloud-amd64", KernelVersion(7, 3, 4)), ("6.12", KernelVersion(6, 12)),
-        ("6.19.0-rc3", KernelVersion(6, 19)), ("5.10.262-1", KernelVersion(5, 10, 262)),
-    ])
+    @Test(
+        "a release's leading numbers are its version",
+        arguments: [
+            ("7.3.4+deb13-cloud-amd64", KernelVersion(7, 3, 4)), ("6.12", KernelVersion(6, 12)),
+            ("6.19.0-rc3", KernelVersion(6, 19)), ("5.10.262-1", KernelVersion(5, 10, 262)),
+        ])
     func parses(text: String, version: KernelVersion) {
         #expect(KernelVersion(text) == version)
     }
@@ -36,10 +38,12 @@ struct KernelVersionTests {
         #expect(identity.version == KernelVersion(6, 12, 1))
     }
 
-    @Test("a change is in mainline's later versions, and in the stable series that took it", arguments: [
-        ("5.9", false), ("5.10.134", false), ("5.10.135", true), ("5.11", false), ("5.12.19", false),
-        ("5.13", true), ("6.1", true),
-    ])
+    @Test(
+        "a change is in mainline's later versions, and in the stable series that took it",
+        arguments: [
+            ("5.9", false), ("5.10.134", false), ("5.10.135", true), ("5.11", false), ("5.12.19", false),
+            ("5.13", true), ("6.1", true),
+        ])
     func backports(text: String, contained: Bool) throws {
         let version = try #require(KernelVersion(text))
         #expect(VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135)).contains(version) == contained)
@@ -51,7 +55,7 @@ struct KernelVersionTests {
         let new = KernelVersion(6, 12)
         #expect(Availability(of: .testRun, probed: true, version: new) == .available)
         #expect(Availability(of: .testRun, probed: false, version: old) == .unsupported)
-        #expect(Availability(of: .veth, probed: false, version: new) == .unsupported)
+        #expect(Availability(of: .devicePair, probed: false, version: new) == .unsupported)
         guard case .disagreement(_, let regression) = Availability(of: .testRun, probed: false, version: new),
             case .disagreement(_, let backport) = Availability(of: .testRun, probed: true, version: old)
         else {

@@ -13,13 +13,14 @@ struct KernelsFetchTests {
         .init(name: "7.3", suites: ["good"]),
         .init(name: "7.1", suites: ["good", "expired"]),
         .init(name: "6.1", suites: ["foreign"]),
+        .init(name: "8.0", suites: ["expired"]),
     ])
 
     @Test func `good kernels are fetched whatever is wrong with other series and suites`() async throws {
         try await DebianFixture.with { archive in
             let fetcher = try archive.fetcher(Self.catalogue)
-            let results = try await fetcher.fetch(["7.3", "6.12", "7.1", "6.1", "9.9"])
-            #expect(results.map(\.series) == ["7.3", "6.12", "7.1", "6.1", "9.9"])
+            let results = try await fetcher.fetch(["7.3", "6.12", "7.1", "6.1", "9.9", "8.0"])
+            #expect(results.map(\.series) == ["7.3", "6.12", "7.1", "6.1", "9.9", "8.0"])
 
             // Divided into three packages, image beside the modules; a fourth that it can do without is gone.
             let divided = try results[0].result.get()
@@ -33,16 +34,21 @@ struct KernelsFetchTests {
             #expect(whole.origin == "linux-image-6.12.117-cloud-amd64 6.12.117-1 from good")
             #expect(whole.modules.map { Files.names(in: "\($0)/kernel") } == ["veth.ko"])
 
-            guard case .failure(.unavailable("7.1", let suites)) = results[2].result else {
-                Issue.record("7.1 has no modules in the archive, but: \(results[2].result)")
+            // Its modules are gone from every suite: the image alone, and it says so.
+            let bare = try results[2].result.get()
+            #expect(bare.modules == nil)
+            #expect(
+                bare.origin
+                    == "linux-image-7.1.9-cloud-amd64 7.1.9-1 from good, without its modules: the archive has them no longer"
+            )
+
+            guard case .failure(.unavailable("8.0", let suites)) = results[5].result else {
+                Issue.record("8.0 is only in a suite that has expired, but: \(results[5].result)")
                 return
             }
-            try #require(suites.map(\.suite) == ["good", "expired"])
-            #expect(
-                suites[0].problem
-                    == .incomplete(image: "linux-image-7.1.9-cloud-amd64", lacks: ["linux-modules-7.1.9-cloud-amd64"]))
-            guard case .expired = suites[1].problem else {
-                Issue.record("an expired suite was not refused as such: \(suites[1].problem)")
+            try #require(suites.map(\.suite) == ["expired"])
+            guard case .expired = suites[0].problem else {
+                Issue.record("an expired suite was not refused as such: \(suites[0].problem)")
                 return
             }
             guard case .failure(.unavailable("6.1", let foreign)) = results[3].result,
@@ -55,7 +61,7 @@ struct KernelsFetchTests {
                 Issue.record("9.9 is not in the catalogue, but: \(results[4].result)")
                 return
             }
-            #expect(fetcher.cache.entries().map(\.name) == ["kernels/6.12", "kernels/7.3"])
+            #expect(fetcher.cache.entries().map(\.name) == ["kernels/6.12", "kernels/7.1", "kernels/7.3"])
             #expect(Files.names(in: fetcher.cache.path(".partial")).isEmpty)
         }
     }
@@ -115,7 +121,8 @@ struct KernelsFetchTests {
     @Test func `a cancelled tool is ended together with what it started`() async throws {
         try await withTemporaryDirectory { directory in
             let task = Task {
-                try await ArchiveTool.run("sh", ["-c", "sleep 300 & echo $! >pid.new; mv pid.new pid; wait"], in: directory)
+                try await ArchiveTool.run(
+                    "sh", ["-c", "sleep 300 & echo $! >pid.new; mv pid.new pid; wait"], in: directory)
             }
             while !Files.exists("\(directory)/pid") { try await Task.sleep(for: .milliseconds(5)) }
             task.cancel()
@@ -197,7 +204,9 @@ struct DebianFixture {
         package linux-binary-$r 7.3.4-1 ""
         mkdir -p tree/usr/lib/modules/$r/kernel; echo x >tree/usr/lib/modules/$r/kernel/veth.ko
         package linux-modules-$r 7.3.4-1 ""
-        mkdir -p tree; package linux-image-7.1.9-cloud-amd64 7.1.9-1 "linux-modules-7.1.9-cloud-amd64 (= 7.1.9-1)"
+        r=7.1.9-cloud-amd64
+        mkdir -p tree; package linux-image-$r 7.1.9-1 "linux-binary-$r (= 7.1.9-1), linux-modules-$r (= 7.1.9-1)"
+        mkdir -p tree/boot; cp divided tree/boot/vmlinuz-$r; package linux-binary-$r 7.1.9-1 ""
 
         export GNUPGHOME=$PWD/gpg
         mkdir -m 700 gpg

@@ -13,8 +13,8 @@ private func everything() throws -> Fixture {
     let bounds = Bounds(atLeast: 3, atMost: nil)
     let actions: [Action] = [
         .namespace("server"),
-        .veth(
-            VirtualLink(
+        .devicePair(
+            DevicePair(
                 .init(namespace: "a", device: "e0", addresses: ["198.51.100.1/24"]),
                 .init(namespace: "b", device: "e1", addresses: []))),
         .addAddress(AddressAssignment(namespace: "a", address: "192.0.2.1/24")),
@@ -122,11 +122,11 @@ func layout() throws {
 
 @Test("what a step or an expectation says stays on a line where it fits, and lists of mappings do not")
 func nestedLayout() throws {
-    let end = VirtualLink.End(namespace: "a", device: "e0", addresses: ["198.51.100.1/24"])
+    let end = DevicePair.End(namespace: "a", device: "e0", addresses: ["198.51.100.1/24"])
     let fixture = Fixture(
         name: "a/b", summary: "Text.", because: [],
         steps: [
-            Step(.veth(VirtualLink(end, end))),
+            Step(.devicePair(DevicePair(end, end))),
             Step(.drain("web"), expect: [Expectation(.received(["b": .exactly(20), "a": Bounds(atLeast: 1)]))]),
             Step(
                 .drops("web"),
@@ -140,7 +140,7 @@ func nestedLayout() throws {
             name: a/b
             summary: Text.
             steps:
-            - veth:
+            - device-pair:
                 ends:
                 - {namespace: a, device: e0, addresses: [198.51.100.1/24]}
                 - {namespace: a, device: e0, addresses: [198.51.100.1/24]}

@@ -10,7 +10,7 @@ enum Figure4c {
             name: "figure-4c/two-matches-at-once", variant: variant.id,
             summary:
                 "Packets to \(plan.service) port 53 reach one socket and packets to \(single) on any port another, at once.",
-            because: ["paper Figure 4c"], requires: [.skLookup, .veth] + variant.features,
+            because: ["paper Figure 4c"], requires: [.skLookup, .devicePair] + variant.features,
             steps: Scenery.network(plan, local: [plan.service, plan.second])
                 + (1...4).map { Scenery.service("sk:\($0)", variant, port: UInt16(8000 + $0)) }
                 + Scenery.dispatcher([

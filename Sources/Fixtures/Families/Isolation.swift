@@ -44,9 +44,10 @@ enum Isolation {
         let (attacked, victims) = (addresses.host(0), (1...7).map { addresses.host($0) })
         return Fixture(
             name: "isolation/socket-per-address", variant: variant.id,
-            summary: "With a socket on each address, a flood on one leaves the queues and drop counters of the others alone.",
+            summary:
+                "With a socket on each address, a flood on one leaves the queues and drop counters of the others alone.",
             because: ["paper §3.3, note 2: the naïve approach has an isolation advantage"],
-            requires: [.veth] + variant.features,
+            requires: [.devicePair] + variant.features,
             steps: Scenery.network(plan, local: [addresses])
                 + [
                     fenceSocket(plan),
@@ -79,7 +80,7 @@ enum Isolation {
         return Fixture(
             name: "isolation/one-wildcard-socket-loses-everybody", variant: variant.id,
             summary: "With one wildcard socket, a flood on one address costs every other address its packets.",
-            because: ["paper §3.3: one socket has one receive queue"], requires: [.veth] + variant.features,
+            because: ["paper §3.3: one socket has one receive queue"], requires: [.devicePair] + variant.features,
             steps: Scenery.network(plan, local: [plan.service])
                 + [
                     fenceSocket(plan),
@@ -101,8 +102,9 @@ enum Isolation {
         let (attacked, quiet) = (plan.service, plan.second)
         return Fixture(
             name: "isolation/socket-per-prefix", variant: variant.id,
-            summary: "With a socket per prefix, picked by a program, a flood on one prefix leaves the other's queue alone.",
-            because: ["paper §3.3, Figure 4c"], requires: [.skLookup, .veth] + variant.features,
+            summary:
+                "With a socket per prefix, picked by a program, a flood on one prefix leaves the other's queue alone.",
+            because: ["paper §3.3, Figure 4c"], requires: [.skLookup, .devicePair] + variant.features,
             steps: Scenery.network(plan, local: [attacked, quiet])
                 + [
                     fenceSocket(plan),

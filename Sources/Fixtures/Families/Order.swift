@@ -23,11 +23,12 @@ enum Order {
         let plan = AddressPlan(family: variant.family)
         return Fixture(
             name: "order/\(name)", variant: variant.id, summary: summary, because: because,
-            requires: requires + [.veth] + variant.features,
+            requires: requires + [.devicePair] + variant.features,
             steps: Scenery.network(plan, local: [plan.service]) + steps, sabotages: sabotages)
     }
 
-    private static func open(_ name: String, _ variant: Variant, _ address: IPAddress, connect: Endpoint? = nil) -> Step {
+    private static func open(_ name: String, _ variant: Variant, _ address: IPAddress, connect: Endpoint? = nil) -> Step
+    {
         // UDP sockets share the port only if both agree; SO_REUSEADDR is enough there, and TCP needs SO_REUSEPORT.
         Step(
             .socket(

@@ -25,7 +25,8 @@ enum Ports {
             + Scenery.dispatcher(names.map { Scenery.register($0, under: $0) } + bindings)
     }
 
-    private static func testRun(_ variant: Variant, _ address: IPAddress, _ answers: [(UInt16, UInt16, String)]) -> Step {
+    private static func testRun(_ variant: Variant, _ address: IPAddress, _ answers: [(UInt16, UInt16, String)]) -> Step
+    {
         let plan = AddressPlan(family: variant.family)
         return Step(
             .testRun(
@@ -45,7 +46,7 @@ enum Ports {
             name: "ports/every-port-by-test-run", variant: variant.id,
             summary:
                 "Asked without packets for all 65,535 ports, the program picks the one socket for an address, and lets its neighbour pass.",
-            because: because, requires: [.skLookup, .testRun, .veth] + variant.features,
+            because: because, requires: [.skLookup, .testRun, .devicePair] + variant.features,
             steps: scene(
                 variant,
                 [Scenery.bind(variant, Prefix(plan.service.host(1)), .all, to: "all")])
@@ -64,7 +65,7 @@ enum Ports {
         return Fixture(
             name: "ports/every-port-of-an-address", variant: variant.id + (slow ? "-exhaustive" : ""),
             summary: "One socket answers on every port of an address, and on none of its neighbour's.",
-            because: because, tags: slow ? ["slow"] : [], requires: [.skLookup, .veth] + variant.features,
+            because: because, tags: slow ? ["slow"] : [], requires: [.skLookup, .devicePair] + variant.features,
             steps: scene(variant, [Scenery.bind(variant, Prefix(address), .all, to: "all")])
                 + [
                     Scenery.sweep(
@@ -82,10 +83,11 @@ enum Ports {
         return Fixture(
             name: "ports/every-port-of-a-prefix", variant: variant.id,
             summary: "One socket answers on every port of every address of a prefix.",
-            because: because, requires: [.skLookup, .veth] + variant.features,
+            because: because, requires: [.skLookup, .devicePair] + variant.features,
             steps: scene(variant, [Scenery.bind(variant, plan.service, .all, to: "all")])
                 + ports.map {
-                    Scenery.sweep(variant, plan.service, PortRange($0), stride: 17, [Scenery.span(plan.service, $0, "all")])
+                    Scenery.sweep(
+                        variant, plan.service, PortRange($0), stride: 17, [Scenery.span(plan.service, $0, "all")])
                 }
                 + [0, -1].map {
                     let address = plan.service.host($0)
@@ -105,8 +107,9 @@ enum Ports {
         ]
         return Fixture(
             name: "ports/a-specific-binding-carves-a-port-out", variant: variant.id,
-            summary: "Within an address whose every port has one socket, a port and a range of ports go to others, exactly.",
-            because: because, requires: [.skLookup, .veth] + variant.features,
+            summary:
+                "Within an address whose every port has one socket, a port and a range of ports go to others, exactly.",
+            because: because, requires: [.skLookup, .devicePair] + variant.features,
             steps: scene(
                 variant,
                 [

@@ -17,7 +17,7 @@ enum Ranges {
         Fixture(
             name: "ranges/\(name)", variant: variant.id, summary: summary,
             because: ["paper §3.3: two services share a port and accept requests on disjoint IP ranges"],
-            requires: [.skLookup, .veth] + variant.features,
+            requires: [.skLookup, .devicePair] + variant.features,
             steps: Scenery.network(AddressPlan(family: variant.family), local: local) + steps, sabotages: sabotages)
     }
 

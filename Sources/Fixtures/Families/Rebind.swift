@@ -7,7 +7,9 @@ enum Rebind {
         [prefixMoves(variant), portMoves(variant), socketGainsAndLoses(variant), socketReplaced(variant)]
     }
 
-    private static let because = ["paper §3.3: the sockets API does not allow a socket's IP+port bindings to be altered"]
+    private static let because = [
+        "paper §3.3: the sockets API does not allow a socket's IP+port bindings to be altered"
+    ]
     private static let port: UInt16 = 80
 
     private static func fixture(
@@ -16,7 +18,7 @@ enum Rebind {
         let plan = AddressPlan(family: variant.family)
         return Fixture(
             name: "rebind/\(name)", variant: variant.id, summary: summary, because: because,
-            requires: [.skLookup, .veth] + variant.features,
+            requires: [.skLookup, .devicePair] + variant.features,
             steps: Scenery.network(plan, local: [plan.service, plan.second])
                 + [Scenery.service("old", variant, port: 8001), Scenery.service("new", variant, port: 8002)] + steps,
             sabotages: sabotages)
@@ -26,7 +28,9 @@ enum Rebind {
     ///
     /// A TCP connection belongs to the listener that accepted it. UDP has no such thing but a connected
     /// socket, so there the server opens one for the client's address and port.
-    private static func flow(_ variant: Variant, _ address: IPAddress, acceptedBy listener: String) -> (open: [Step], owner: String) {
+    private static func flow(_ variant: Variant, _ address: IPAddress, acceptedBy listener: String) -> (
+        open: [Step], owner: String
+    ) {
         let plan = AddressPlan(family: variant.family)
         let source = Endpoint(plan.clientAddress, 40001)
         let connect = Step(

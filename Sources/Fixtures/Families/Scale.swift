@@ -20,7 +20,7 @@ enum Scale {
             name: "scale/socket-per-address", variant: variant.id,
             summary: "4096 sockets answer on the 4096 addresses of a prefix, each on its own.",
             because: ["paper §3.3, Figure 4a: 4096 sockets are needed for each port of a /20"],
-            tags: ["scale"], requires: [.veth] + variant.features,
+            tags: ["scale"], requires: [.devicePair] + variant.features,
             steps: Scenery.network(plan, local: [plan.large])
                 + [
                     open(plan.large),
@@ -36,7 +36,7 @@ enum Scale {
         return Fixture(
             name: "scale/one-socket", variant: variant.id,
             summary: "One socket and a program answer on the 4096 addresses of a prefix.",
-            because: ["paper §3.3, Figure 4c"], tags: ["scale"], requires: [.skLookup, .veth] + variant.features,
+            because: ["paper §3.3, Figure 4c"], tags: ["scale"], requires: [.skLookup, .devicePair] + variant.features,
             steps: Scenery.network(plan, local: [plan.large])
                 + [
                     Step(

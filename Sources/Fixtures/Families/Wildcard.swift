@@ -51,7 +51,9 @@ enum Wildcard {
     private static func claimsItsPort(_ scope: Scope) -> Fixture {
         // UDP has no listening state that outweighs SO_REUSEADDR: there both sides agreeing is enough (socket(7)).
         let conflicting = sides.filter { scope.transport == .tcp || $0.name != "both-reuseaddr" }
-        let orders = [("wildcard-first", scope.wildcard, scope.specific), ("specific-first", scope.specific, scope.wildcard)]
+        let orders = [
+            ("wildcard-first", scope.wildcard, scope.specific), ("specific-first", scope.specific, scope.wildcard),
+        ]
         let cases = orders.flatMap { order in conflicting.map { (order, $0) } }
         let steps = cases.enumerated().flatMap { index, item -> [Step] in
             let ((order, first, second), side) = item
@@ -68,7 +70,9 @@ enum Wildcard {
             name: "wildcard/claims-its-port", variant: "\(scope.transport.rawValue)-\(scope.name)",
             summary:
                 "A socket bound to the wildcard claims its port for every address: another bind fails with EADDRINUSE in either order, unless both sides agreed to share.",
-            because: ["paper §3.3: a wildcard listener claims the port exclusively for itself", "listen(2), socket(7)"],
+            because: [
+                "paper §3.3: a wildcard listener claims the port exclusively for itself", "listen(2), socket(7)",
+            ],
             requires: scope.features, steps: [Step(.namespace("server"))] + steps,
             sabotages: [
                 Sabotage(
@@ -133,9 +137,10 @@ enum Wildcard {
         }
         return Fixture(
             name: "wildcard/follows-the-addresses-of-the-host", variant: variant.id,
-            summary: "A wildcard listener answers on an address that was added after it was bound, and no more once that is removed.",
+            summary:
+                "A wildcard listener answers on an address that was added after it was bound, and no more once that is removed.",
             because: ["paper §3.3: addresses may be added or removed after socket binding without a restart"],
-            requires: [.veth] + variant.features,
+            requires: [.devicePair] + variant.features,
             steps: Scenery.network(plan, local: [Prefix(kept)], routed: [plan.service])
                 + [
                     Step(
@@ -181,7 +186,7 @@ enum Wildcard {
             summary:
                 "A wildcard listener answers outsiders on an address that was meant to be internal; a socket bound to the public address does not.",
             because: ["paper §3.3, Figure 4b: the catch-all may expose an internal-only service to external traffic"],
-            requires: [.veth] + variant.features,
+            requires: [.devicePair] + variant.features,
             steps: Scenery.network(plan, local: [plan.service], routed: [plan.internal])
                 + [
                     Step(
@@ -193,8 +198,10 @@ enum Wildcard {
                     Scenery.probe(variant, exposed, 8002, .refused),
                 ],
             sabotages: [
-                Sabotage("wildcard-bound-to-one-address", replace: ["listen-wildcard": [open("wildcard", meant, 8001)]]),
-                Sabotage("public-bound-to-the-wildcard", replace: ["listen-public": [open("public", plan.wildcard, 8002)]]),
+                Sabotage(
+                    "wildcard-bound-to-one-address", replace: ["listen-wildcard": [open("wildcard", meant, 8001)]]),
+                Sabotage(
+                    "public-bound-to-the-wildcard", replace: ["listen-public": [open("public", plan.wildcard, 8002)]]),
             ])
     }
 }

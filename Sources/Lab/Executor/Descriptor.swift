@@ -58,7 +58,9 @@ final class Descriptor {
     }
 
     /// One datagram with its source and the address it was sent to; nil when there is none now.
-    func receiveDatagram() throws(KernelRefusal) -> (bytes: [UInt8], source: sockaddr_storage, destination: sockaddr_storage)? {
+    func receiveDatagram() throws(KernelRefusal) -> (
+        bytes: [UInt8], source: sockaddr_storage, destination: sockaddr_storage
+    )? {
         var buffer = [UInt8](repeating: 0, count: 2048)
         var source = sockaddr_storage()
         var destination = sockaddr_storage()
@@ -102,7 +104,9 @@ final class Descriptor {
     var peer: Endpoint? { name(getpeername) }
     var local: Endpoint? { name(getsockname) }
 
-    private func name(_ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32) -> Endpoint? {
+    private func name(_ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32)
+        -> Endpoint?
+    {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let result = withUnsafeMutablePointer(to: &storage) {

@@ -76,7 +76,7 @@ extension World {
     private func perform(_ action: Action) async throws -> Observation {
         switch action {
         case .namespace(let name): try await makeNamespace(name)
-        case .veth(let link): try await makeLink(link)
+        case .devicePair(let pair): try await make(pair)
         case .addAddress(let assignment): try await change(assignment, "add")
         case .removeAddress(let assignment): try await change(assignment, "del")
         case .localPrefix(let local): try await makeLocal(local)
@@ -118,7 +118,7 @@ extension World {
         case .flood(let flood): return try send(flood)
         case .drain(let name): return Observation(.received(try drain(name)))
         case .drops(let name): return Observation(.counted(try server(name).descriptor.drops()))
-        case .namespace, .veth, .addAddress, .removeAddress, .localPrefix, .route, .sysctl, .exec:
+        case .namespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl, .exec:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")
         }
         return Observation(.succeeded)

@@ -12,18 +12,19 @@ struct FeatureProbe {
         case .testRun: try KernelSupport.testRun()
         case .ipv6:
             (try? Descriptor.socket(.ipv6, .udp)) != nil
-        case .veth: try await hasLinks()
+        case .devicePair: try await hasDevicePairs()
         }
     }
 
-    private func hasLinks() async throws -> Bool {
+    private func hasDevicePairs() async throws -> Bool {
         let world = try World(programs: programs)
         try await world.makeNamespace("probe")
         do {
-            try await world.makeLink(
-                VirtualLink(
+            try await world.makeNamespace("peer")
+            try await world.make(
+                DevicePair(
                     .init(namespace: "probe", device: "left", addresses: []),
-                    .init(namespace: "probe", device: "right", addresses: [])))
+                    .init(namespace: "peer", device: "right", addresses: [])))
             return true
         } catch ExecutorError.commandFailed {
             return false

@@ -38,7 +38,8 @@ final class Namespace {
         defer { close(own) }
         let entered = clinux_enter_network_namespace(descriptor)
         guard entered == 0 else {
-            throw ExecutorError.call("setns", errno: ErrorNumber(returned: entered), doing: "entering namespace \(name)")
+            throw ExecutorError.call(
+                "setns", errno: ErrorNumber(returned: entered), doing: "entering namespace \(name)")
         }
         defer {
             let left = clinux_enter_network_namespace(own)

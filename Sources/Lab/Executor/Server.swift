@@ -88,7 +88,9 @@ final class Client {
     var unread: [UInt8] = []
 
     /// Opens the client in the calling thread's namespace and sends its first packet.
-    init(_ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?, nonce: UInt64) throws(KernelRefusal) {
+    init(_ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?, nonce: UInt64)
+        throws(KernelRefusal)
+    {
         let family = destination.address.family
         let descriptor = try Descriptor.socket(family, transport)
         self.transport = transport

@@ -19,16 +19,26 @@ extension World {
         }
     }
 
-    func makeLink(_ link: VirtualLink) async throws {
-        guard link.ends.count == 2 else {
-            throw ExecutorError.unsuitable("a link has two ends, not \(link.ends.count)")
+    func make(_ pair: DevicePair) async throws {
+        guard pair.ends.count == 2 else {
+            throw ExecutorError.unsuitable("a pair of devices has two ends, not \(pair.ends.count)")
         }
-        let (first, second) = (link.ends[0], link.ends[1])
+        let (first, second) = (pair.ends[0], pair.ends[1])
         let (near, far) = (try namespace(first.namespace), try namespace(second.namespace))
         // The carrier of a device whose index differs from its peer's is announced at once; of one with the same
         // index (both would be 2 in fresh namespaces) up to a second later, as linkwatch takes it for unrelated.
-        try await ip(
-            ["link add \(first.device) index \(freeIndex()) type veth peer name \(second.device) netns \(far.path)"] + up(first), in: near)
+        let add = "link add \(first.device) index \(freeIndex())"
+        do {
+            try await ip(["\(add) type veth peer name \(second.device) netns \(far.path)"] + up(first), in: near)
+        } catch ExecutorError.commandFailed(_, _, let output) where output.contains("Unknown device type") {
+            // netkit is never a module. An iproute2 that does not know it cannot name the peer, which the kernel
+            // then calls nk0.
+            try await ip(
+                [
+                    "\(add) type netkit", "link set nk0 name \(second.device)",
+                    "link set \(second.device) netns \(far.path)",
+                ] + up(first), in: near)
+        }
         try await ip(up(second), in: far)
         try await waitUntilRunning(first.device, in: near)
         try await waitUntilRunning(second.device, in: far)
@@ -37,13 +47,13 @@ extension World {
         }
     }
 
-    /// An interface index that no other link of the fixture has.
+    /// An interface index that no other device of the fixture has.
     private func freeIndex() -> Int {
-        linkCount += 1
-        return 1000 + linkCount
+        deviceCount += 1
+        return 1000 + deviceCount
     }
 
-    private func up(_ end: VirtualLink.End) -> [String] {
+    private func up(_ end: DevicePair.End) -> [String] {
         // Without duplicate address detection, an IPv6 address can be used at once.
         end.addresses.map { "addr add \($0) dev \(end.device)" + ($0.contains(":") ? " nodad" : "") }
             + ["link set \(end.device) up"]

@@ -11,7 +11,7 @@ final class World {
     var loaded: [String: Program] = [:]
     var dispatchers: [String: Dispatcher] = [:]
     var links: [String: Link] = [:]
-    var linkCount = 0
+    var deviceCount = 0
 
     /// How long a step may wait for a packet. Software emulation is 10 to 20 times slower than hardware.
     let patience: Duration = .seconds(30)

@@ -5,8 +5,8 @@ extension Action {
     public var summary: String {
         switch self {
         case .namespace(let name): "make namespace \(name)"
-        case .veth(let link):
-            "link " + link.ends.map { "\($0.namespace)/\($0.device)" }.joined(separator: " to ")
+        case .devicePair(let pair):
+            "connect " + pair.ends.map { "\($0.namespace)/\($0.device)" }.joined(separator: " to ")
         case .addAddress(let assignment): "add \(assignment.address) to \(assignment.namespace)/\(assignment.device)"
         case .removeAddress(let assignment):
             "remove \(assignment.address) from \(assignment.namespace)/\(assignment.device)"

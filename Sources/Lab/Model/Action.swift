@@ -4,7 +4,7 @@ import Addressing
 public enum Action: Hashable, Sendable {
     // Network
     case namespace(String)
-    case veth(VirtualLink)
+    case devicePair(DevicePair)
     case addAddress(AddressAssignment)
     case removeAddress(AddressAssignment)
     case localPrefix(LocalPrefix)
@@ -36,8 +36,10 @@ public enum Action: Hashable, Sendable {
     case exec(Command)
 }
 
-/// A veth pair: both ends up, with their addresses, and usable when the step ends.
-public struct VirtualLink: Hashable, Sendable, Codable {
+/// Two devices that connect two namespaces: up, with their addresses, and usable when the step ends.
+///
+/// A veth pair; where the kernel has none, as when it came without its modules, a netkit pair (Linux 6.7).
+public struct DevicePair: Hashable, Sendable, Codable {
     /// Exactly two.
     public var ends: [End]
 

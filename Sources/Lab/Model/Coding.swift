@@ -35,7 +35,7 @@ extension Step: Codable {
 
 extension Action: Codable {
     private enum CodingKeys: String, CodingKey, CaseIterable {
-        case namespace, veth, addAddress = "add-address", removeAddress = "remove-address"
+        case namespace, devicePair = "device-pair", addAddress = "add-address", removeAddress = "remove-address"
         case localPrefix = "local-prefix"
         case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
         case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, exec
@@ -57,7 +57,7 @@ extension Action: Codable {
         self =
             switch key {
             case .namespace: .namespace(try value())
-            case .veth: .veth(try value())
+            case .devicePair: .devicePair(try value())
             case .addAddress: .addAddress(try value())
             case .removeAddress: .removeAddress(try value())
             case .localPrefix: .localPrefix(try value())
@@ -89,7 +89,7 @@ extension Action: Codable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         switch self {
         case .namespace(let value): try container.encode(value, forKey: .namespace)
-        case .veth(let value): try container.encode(value, forKey: .veth)
+        case .devicePair(let value): try container.encode(value, forKey: .devicePair)
         case .addAddress(let value): try container.encode(value, forKey: .addAddress)
         case .removeAddress(let value): try container.encode(value, forKey: .removeAddress)
         case .localPrefix(let value): try container.encode(value, forKey: .localPrefix)

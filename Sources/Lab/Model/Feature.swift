@@ -9,8 +9,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case testRun = "sk-lookup-test-run"
     /// IPv6; a matter of configuration.
     case ipv6
-    /// Links between namespaces; a matter of configuration or of a module, not of version.
-    case veth
+    /// Pairs of devices that connect namespaces, veth or netkit; a matter of configuration or of a module.
+    case devicePair = "device-pair"
 
     /// The first versions that have it; nil where that depends on the kernel's configuration alone.
     public var declared: VersionSet? {
@@ -18,7 +18,7 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .skLookup: VersionSet(KernelVersion(5, 9))
         // Backported to 5.10 in August 2022.
         case .testRun: VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135))
-        case .ipv6, .veth: nil
+        case .ipv6, .devicePair: nil
         }
     }
 }

@@ -25,7 +25,8 @@ struct ArchiveTool {
                 output: .string(limit: 64 << 20), error: .string(limit: 1 << 20))
             // A program that was ended because of cancellation has not failed.
             try Task.checkCancellation()
-            return ArchiveTool(status: result.terminationStatus, output: result.standardOutput, errors: result.standardError)
+            return ArchiveTool(
+                status: result.terminationStatus, output: result.standardOutput, errors: result.standardError)
         } catch let error as SubprocessError {
             try Task.checkCancellation()
             if error.code == .executableNotFound { throw KernelError.toolMissing(name) }

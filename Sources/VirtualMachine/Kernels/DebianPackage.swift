@@ -60,7 +60,9 @@ enum KernelPackages {
         package.depends.filter { $0.hasPrefix("linux-") && $0.hasSuffix("-\(release)") }
     }
 
-    /// Whether a kernel is of no use without a part of it.
+    static func hasModules(_ part: String) -> Bool { part.hasPrefix("linux-modules-") }
+
+    /// Whether a kernel is incomplete without a part of it.
     ///
     /// `linux-base-RELEASE` has only the configuration from 6.19 on, and 6.18's is already gone from the archive
     /// while its image and modules, in one package, are there.

@@ -39,14 +39,16 @@ struct DebianSuite: Sendable {
     /// A suite may have images whose modules it has no longer: Debian removes what a source package no longer
     /// builds, and since 6.19 images and modules come from different ones. Measured in trixie-backports: every
     /// image of 6.19, 7.0 and 7.1, and not one of their modules.
+    ///
+    /// - Parameter withoutModules: whether a kernel will do whose modules are gone.
     func newest(
-        of series: String, flavours: [String]
+        of series: String, flavours: [String], withoutModules: Bool = false
     ) async throws -> Result<(image: DebianPackage, packages: [DebianPackage]), SuiteProblem> {
         var problem = SuiteProblem.lacksSeries
         for flavour in flavours {
             let candidates = KernelPackages.candidates(series: series, flavour: flavour, among: names)
             for image in try await show(candidates).sorted(by: { $0.version > $1.version }) {
-                let (packages, missing) = try await closure(of: image)
+                let (packages, missing) = try await closure(of: image, withoutModules: withoutModules)
                 if missing.isEmpty { return .success((image, packages)) }
                 if problem == .lacksSeries { problem = .incomplete(image: image.name, lacks: missing) }
             }
@@ -55,7 +57,9 @@ struct DebianSuite: Sendable {
     }
 
     /// All the packages that a kernel is divided into, and the names of those that are not there.
-    private func closure(of image: DebianPackage) async throws -> (packages: [DebianPackage], missing: [String]) {
+    private func closure(
+        of image: DebianPackage, withoutModules: Bool
+    ) async throws -> (packages: [DebianPackage], missing: [String]) {
         let release = KernelPackages.release(of: image.name)
         var packages = [image]
         var wanted = KernelPackages.parts(of: image, release: release)
@@ -63,7 +67,8 @@ struct DebianSuite: Sendable {
             // Of the image's own version: parts of different builds would not work together.
             let found = try await show(wanted.filter(names.contains)).filter { $0.version == image.version }
             let missing = wanted.filter { name in
-                KernelPackages.isEssential(name) && !found.contains { $0.name == name }
+                KernelPackages.isEssential(name) && !(withoutModules && KernelPackages.hasModules(name))
+                    && !found.contains { $0.name == name }
             }
             guard missing.isEmpty else { return (packages, missing) }
             packages += found
@@ -83,7 +88,8 @@ struct DebianSuite: Sendable {
     private func show(_ names: [String]) async throws -> [DebianPackage] {
         guard !names.isEmpty else { return [] }
         return DebianPackage.parse(
-            try await ArchiveTool.require("apt-cache", options + ["show"] + names, doing: "reading the index of \(name)"))
+            try await ArchiveTool.require(
+                "apt-cache", options + ["show"] + names, doing: "reading the index of \(name)"))
     }
 
     /// Makes the directories and files that apt wants.

@@ -96,58 +96,80 @@ public struct KernelFetcher: Sendable {
         }
     }
 
+    /// What a suite has of a series.
+    private struct Resolution {
+        var suite: DebianSuite
+        var suiteName: String
+        var image: DebianPackage
+        var packages: [DebianPackage]
+        var lacksModules: Bool
+    }
+
+    /// Finds the first suite that has all of a series; failing that, the first that has all but its modules.
+    ///
+    /// Images are signed and so come from another source package than modules. When both are superseded, the
+    /// archive keeps the images for longer: 6.19, 7.0 and 7.1 were found without modules. A kernel without them
+    /// still has all that is built in.
+    private func resolve(
+        _ series: KernelCatalogue.Series, from archive: DebianArchive, progress: @escaping @Sendable (String) -> Void
+    ) async throws -> Resolution {
+        var failures: [SuiteFailure] = []
+        for withoutModules in [false, true] {
+            failures = []
+            for name in series.suites {
+                do {
+                    let suite = try await archive.suite(name, progress: progress).get()
+                    let (image, packages) = try await suite.newest(
+                        of: series.name, flavours: series.flavours, withoutModules: withoutModules
+                    ).get()
+                    return Resolution(
+                        suite: suite, suiteName: name, image: image, packages: packages, lacksModules: withoutModules)
+                } catch let problem as SuiteProblem {
+                    failures.append(SuiteFailure(suite: name, problem: problem))
+                }
+            }
+        }
+        throw KernelError.unavailable(series: series.name, suites: failures)
+    }
+
     /// Resolves, downloads, unpacks and publishes one series.
     private func fetch(
         _ series: KernelCatalogue.Series, from archive: DebianArchive, scratch: String,
         progress: @escaping @Sendable (String) -> Void
     ) async throws -> Kernel {
-        var failures: [SuiteFailure] = []
-        for name in series.suites {
-            let suite: DebianSuite
-            switch try await archive.suite(name, progress: progress) {
-            case .failure(let problem):
-                failures.append(SuiteFailure(suite: name, problem: problem))
-                continue
-            case .success(let found): suite = found
-            }
-            let image: DebianPackage
-            let packages: [DebianPackage]
-            switch try await suite.newest(of: series.name, flavours: series.flavours) {
-            case .failure(let problem):
-                failures.append(SuiteFailure(suite: name, problem: problem))
-                continue
-            case .success(let found): (image, packages) = found
-            }
-            let entry = "kernels/\(series.name)/\(image.name)_\(image.version)"
-            if let record = record(entry) {
-                progress("\(series.name): \(record.origin) is in the cache")
-                return kernel(entry, record)
-            }
-            let size = DebianPackage.size(packages.map(\.bytes).reduce(0, +))
-            progress("\(series.name): downloading \(image.name) \(image.version) from \(name), \(size)")
-            try await cache.publish(entry) { directory in
-                try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
-                try await suite.download(packages, into: scratch)
-                try await unpack(scratch, image: image, into: directory)
-                let record = KernelRecord(
-                    series: series.name, package: image.name, version: image.version.description, suite: name,
-                    packages: packages.map { "\($0.name) \($0.version)" }, resolvedAt: Date())
-                let encoder = JSONEncoder()
-                encoder.dateEncodingStrategy = .iso8601
-                encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-                try encoder.encode(record).write(to: URL(filePath: "\(directory)/\(KernelRecord.file)"))
-            }
-            guard let record = record(entry) else {
-                throw KernelError.incompletePackage(image.name, lacks: KernelRecord.file)
-            }
-            progress("\(series.name): ready, \(record.origin)")
+        let found = try await resolve(series, from: archive, progress: progress)
+        let (suite, name, image, packages) = (found.suite, found.suiteName, found.image, found.packages)
+        // What came without modules must not stand in for the whole, should that be back.
+        let entry = "kernels/\(series.name)/\(image.name)_\(image.version)\(found.lacksModules ? "_image" : "")"
+        if let record = record(entry) {
+            progress("\(series.name): \(record.origin) is in the cache")
             return kernel(entry, record)
         }
-        throw KernelError.unavailable(series: series.name, suites: failures)
+        let size = DebianPackage.size(packages.map(\.bytes).reduce(0, +))
+        progress("\(series.name): downloading \(image.name) \(image.version) from \(name), \(size)")
+        try await cache.publish(entry) { directory in
+            try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+            try await suite.download(packages, into: scratch)
+            try await unpack(scratch, found, into: directory)
+            let record = KernelRecord(
+                series: series.name, package: image.name, version: image.version.description, suite: name,
+                packages: packages.map { "\($0.name) \($0.version)" }, lacksModules: found.lacksModules,
+                resolvedAt: Date())
+            let encoder = JSONEncoder()
+            encoder.dateEncodingStrategy = .iso8601
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            try encoder.encode(record).write(to: URL(filePath: "\(directory)/\(KernelRecord.file)"))
+        }
+        guard let record = record(entry) else {
+            throw KernelError.incompletePackage(image.name, lacks: KernelRecord.file)
+        }
+        progress("\(series.name): ready, \(record.origin)")
+        return kernel(entry, record)
     }
 
     /// Unpacks the packages in `scratch` and moves what the lab needs to `directory`: image, modules, configuration.
-    private func unpack(_ scratch: String, image: DebianPackage, into directory: String) async throws {
+    private func unpack(_ scratch: String, _ found: Resolution, into directory: String) async throws {
+        let image = found.image
         let release = KernelPackages.release(of: image.name)
         let tree = "\(scratch)/tree"
         for deb in Files.names(in: scratch) where deb.hasSuffix(".deb") {
@@ -155,9 +177,10 @@ public struct KernelFetcher: Sendable {
             try FileManager.default.removeItem(atPath: "\(scratch)/\(deb)")
         }
         // 5.10 has /boot and /lib/modules; 7.3 has all in /usr/lib/modules; those between have some of each.
-        let modules = ["\(tree)/usr/lib/modules/\(release)", "\(tree)/lib/modules/\(release)"]
-            .first { Files.isDirectory("\($0)/kernel") }
-        guard let modules else { throw KernelError.incompletePackage(image.name, lacks: "modules") }
+        let directories = ["\(tree)/usr/lib/modules/\(release)", "\(tree)/lib/modules/\(release)"]
+        guard let modules = directories.first(where: { found.lacksModules || Files.isDirectory("\($0)/kernel") }) else {
+            throw KernelError.incompletePackage(image.name, lacks: "modules")
+        }
         func place(_ names: [String], _ destination: String) throws -> Bool {
             guard let source = names.first(where: Files.exists) else { return false }
             try FileManager.default.moveItem(atPath: source, toPath: "\(directory)/\(destination)")
@@ -168,9 +191,11 @@ public struct KernelFetcher: Sendable {
         }
         _ = try BootImage(path: "\(directory)/\(KernelRecord.image)")
         _ = try place(["\(tree)/boot/config-\(release)", "\(modules)/config"], "config")
-        try FileManager.default.createDirectory(
-            atPath: "\(directory)/lib/modules", withIntermediateDirectories: true)
-        _ = try place([modules], "lib/modules/\(release)")
+        if !found.lacksModules {
+            try FileManager.default.createDirectory(
+                atPath: "\(directory)/lib/modules", withIntermediateDirectories: true)
+            _ = try place([modules], "lib/modules/\(release)")
+        }
         try FileManager.default.removeItem(atPath: scratch)
     }
 
@@ -187,7 +212,8 @@ public struct KernelFetcher: Sendable {
         let image = "\(cache.path(entry))/\(KernelRecord.image)"
         let release = KernelPackages.release(of: record.package)
         return Kernel(
-            name: record.series, image: image, modules: "\(cache.path(entry))/lib/modules/\(release)",
+            name: record.series, image: image,
+            modules: record.lacksModules ? nil : "\(cache.path(entry))/lib/modules/\(release)",
             origin: record.origin, identity: (try? BootImage(path: image))?.identity)
     }
 
@@ -224,9 +250,14 @@ struct KernelRecord: Hashable, Sendable, Codable {
     var suite: String
     /// All the packages that it was unpacked from, with their versions.
     var packages: [String]
+    /// Whether the archive no longer had its modules.
+    var lacksModules: Bool
     var resolvedAt: Date
 
-    var origin: String { "\(package) \(version) from \(suite)" }
+    var origin: String {
+        "\(package) \(version) from \(suite)"
+            + (lacksModules ? ", without its modules: the archive has them no longer" : "")
+    }
 }
 
 /// The suites that have been asked for in one fetch: each is downloaded once, whoever asks first.
