@@ -88,6 +88,18 @@ struct MachineSelfTests {
         #expect(boots.value == 2)
     }
 
+    @Test func `A kernel that does not come up in time hangs, and is not waited for a third time`() async throws {
+        let kernel = try #require(TestGuest.kernel)
+        var runner = try await TestGuest.runner(for: kernel)
+        runner.options.kernelDeadline = .milliseconds(50)
+        let boots = Counter()
+        let results = try await runner.run(
+            [Self.trial("first"), Self.trial("second"), Self.trial("third")], on: kernel
+        ) { if case .phase = $0 { boots.increment() } }
+        #expect(results.map(\.verdict) == [.hung, .hung, .hung])
+        #expect(boots.value == 2)
+    }
+
     @Test func `Nothing is left of a run that is cancelled`() async throws {
         try await TestGuest.withDirectory { runs in
             let (began, beginning) = AsyncStream.makeStream(of: Void.self)
