@@ -51,6 +51,8 @@ let package = Package(
             dependencies: [
                 "Fixtures", "Lab", "Report", "VirtualMachine",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ]),
         .testTarget(
             name: "Unit",

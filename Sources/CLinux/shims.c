@@ -1,1 +1,357 @@
+#define _GNU_SOURCE
+
 #include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// Not in every libc's headers; the numbers are the kernel's ABI.
+#ifndef IP_RECVORIGDSTADDR
+#define IP_RECVORIGDSTADDR 20
+#endif
+#ifndef IP_ORIGDSTADDR
+#define IP_ORIGDSTADDR IP_RECVORIGDSTADDR
+#endif
+#ifndef IPV6_RECVORIGDSTADDR
+#define IPV6_RECVORIGDSTADDR 74
+#endif
+#ifndef IPV6_ORIGDSTADDR
+#define IPV6_ORIGDSTADDR IPV6_RECVORIGDSTADDR
+#endif
+
+// MARK: libbpf
+
+// A verifier log says why at its end, so that is what must fit; libbpf's own buffer is smaller.
+#define LOG_LIMIT (16 << 20)
+
+// Of this thread, since libbpf's callback has no context argument.
+static _Thread_local struct {
+    char *text;
+    size_t length, capacity;
+} said;
+
+static void forget(void)
+{
+    said.length = 0;
+    if (said.text)
+        said.text[0] = 0;
+}
+
+static int listen_to_libbpf(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+    if (level == LIBBPF_DEBUG)
+        return 0;
+    va_list again;
+    va_copy(again, arguments);
+    int size = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (size <= 0 || said.length + size >= LOG_LIMIT)
+        return 0;
+    if (said.length + size >= said.capacity) {
+        size_t capacity = 2 * (said.length + size + 1);
+        char *text = realloc(said.text, capacity);
+        if (!text)
+            return 0;
+        said.text = text;
+        said.capacity = capacity;
+    }
+    vsnprintf(said.text + said.length, size + 1, format, arguments);
+    said.length += size;
+    return size;
+}
+
+// Before main, so that no thread ever sees libbpf's default, which writes to stderr.
+__attribute__((constructor)) static void redirect_libbpf(void) { libbpf_set_print(listen_to_libbpf); }
+
+const char *clinux_bpf_log(void) { return said.text ? said.text : ""; }
+
+static int load(struct bpf_object *opened, struct bpf_object **object)
+{
+    if (!opened)
+        return -errno;
+    int error = bpf_object__load(opened);
+    if (error) {
+        bpf_object__close(opened);
+        return error;
+    }
+    *object = opened;
+    return 0;
+}
+
+int clinux_bpf_load(const char *path, struct bpf_object **object)
+{
+    forget();
+    return load(bpf_object__open_file(path, NULL), object);
+}
+
+int clinux_bpf_load_memory(const void *bytes, size_t size, const char *name, struct bpf_object **object)
+{
+    forget();
+    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
+    return load(bpf_object__open_mem(bytes, size, &options), object);
+}
+
+int clinux_bpf_load_pass(void)
+{
+    forget();
+    const struct bpf_insn instructions[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = SK_PASS},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_SK_LOOKUP);
+    return bpf_prog_load(BPF_PROG_TYPE_SK_LOOKUP, "pass", "GPL", instructions,
+                         sizeof(instructions) / sizeof(instructions[0]), &options);
+}
+
+int clinux_bpf_attach_netns(int program, int netns) { return bpf_link_create(program, netns, BPF_SK_LOOKUP, NULL); }
+
+int clinux_bpf_update_link(int link, int program) { return bpf_link_update(link, program, NULL); }
+
+int clinux_bpf_map_shape(int map, struct clinux_map_shape *shape)
+{
+    struct bpf_map_info info = {};
+    __u32 size = sizeof(info);
+    int error = bpf_obj_get_info_by_fd(map, &info, &size);
+    if (error)
+        return error;
+    *shape = (struct clinux_map_shape){info.type, info.key_size, info.value_size, info.max_entries};
+    return 0;
+}
+
+int clinux_bpf_test_run(int program, const struct clinux_lookup *lookup, uint32_t *returned, uint64_t *cookie)
+{
+    struct bpf_sk_lookup context = {
+        .family = lookup->family,
+        .protocol = lookup->protocol,
+        .remote_port = htons(lookup->remote_port),
+        .local_port = lookup->local_port,
+        .ingress_ifindex = lookup->ingress_ifindex,
+    };
+    if (lookup->family == AF_INET) {
+        memcpy(&context.remote_ip4, lookup->remote, sizeof(context.remote_ip4));
+        memcpy(&context.local_ip4, lookup->local, sizeof(context.local_ip4));
+    } else {
+        memcpy(context.remote_ip6, lookup->remote, sizeof(context.remote_ip6));
+        memcpy(context.local_ip6, lookup->local, sizeof(context.local_ip6));
+    }
+    struct bpf_sk_lookup after = {};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof(context), .ctx_out = &after,
+                .ctx_size_out = sizeof(after));
+    int error = bpf_prog_test_run_opts(program, &options);
+    if (error)
+        return error;
+    *returned = options.retval;
+    *cookie = after.cookie;
+    return 0;
+}
+
+// MARK: namespaces and threads
+
+int clinux_current_network_namespace(void)
+{
+    // Not /proc/self, which is the main thread's.
+    int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int clinux_enter_network_namespace(int netns) { return setns(netns, CLONE_NEWNET) ? -errno : 0; }
+
+int clinux_new_network_namespace(void)
+{
+    int home = clinux_current_network_namespace();
+    if (home < 0)
+        return home;
+    if (unshare(CLONE_NEWNET)) {
+        int error = errno;
+        close(home);
+        return -error;
+    }
+    int fresh = clinux_current_network_namespace();
+    if (setns(home, CLONE_NEWNET))
+        abort();
+    close(home);
+    return fresh;
+}
+
+int clinux_thread_id(void) { return gettid(); }
+
+// MARK: datagrams
+
+static int domain_of(int fd)
+{
+    int domain;
+    socklen_t size = sizeof(domain);
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) ? -errno : domain;
+}
+
+// Switches an option on at the IPv4 level, and on an IPv6 socket at the IPv6 level too: an IPv4 packet
+// on a dual-stack socket obeys the IPv4 options.
+static int enable(int fd, int ipv4, int ipv6)
+{
+    int domain = domain_of(fd), on = 1;
+    if (domain < 0)
+        return domain;
+    if (domain != AF_INET && domain != AF_INET6)
+        return -EAFNOSUPPORT;
+    if (domain == AF_INET6 && setsockopt(fd, SOL_IPV6, ipv6, &on, sizeof(on)))
+        return -errno;
+    return setsockopt(fd, SOL_IP, ipv4, &on, sizeof(on)) ? -errno : 0;
+}
+
+int clinux_enable_destination(int fd)
+{
+    // This one carries the address that the packet bears and its port; PKTINFO has no port.
+    return enable(fd, IP_RECVORIGDSTADDR, IPV6_RECVORIGDSTADDR);
+}
+
+int clinux_enable_error_queue(int fd) { return enable(fd, IP_RECVERR, IPV6_RECVERR); }
+
+int clinux_enable_foreign_source(int fd)
+{
+    int on = 1;
+    // The same bit for both families.
+    return setsockopt(fd, SOL_IP, IP_FREEBIND, &on, sizeof(on)) ? -errno : 0;
+}
+
+// An IPv6 socket gives and takes IPv4 addresses only as ::ffff:a.b.c.d.
+static void map_to_ipv6(struct sockaddr_storage *address)
+{
+    struct sockaddr_in v4;
+    memcpy(&v4, address, sizeof(v4));
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = v4.sin_port};
+    v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(&v6.sin6_addr.s6_addr[12], &v4.sin_addr, 4);
+    memset(address, 0, sizeof(*address));
+    memcpy(address, &v6, sizeof(v6));
+}
+
+ssize_t clinux_receive_datagram(int fd, void *buffer, size_t length, int flags,
+                                struct sockaddr_storage *source, struct sockaddr_storage *destination)
+{
+    struct iovec vector = {.iov_base = buffer, .iov_len = length};
+    _Alignas(struct cmsghdr) char control[512];
+    struct sockaddr_storage from = {}, to = {};
+    struct msghdr message = {
+        .msg_name = &from,
+        .msg_namelen = sizeof(from),
+        .msg_iov = &vector,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = sizeof(control),
+    };
+    ssize_t received = recvmsg(fd, &message, flags);
+    if (received < 0)
+        return -errno;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level == SOL_IP && part->cmsg_type == IP_ORIGDSTADDR)
+            memcpy(&to, CMSG_DATA(part), sizeof(struct sockaddr_in));
+        if (part->cmsg_level == SOL_IPV6 && part->cmsg_type == IPV6_ORIGDSTADDR)
+            memcpy(&to, CMSG_DATA(part), sizeof(struct sockaddr_in6));
+    }
+    if (to.ss_family == AF_INET && from.ss_family == AF_INET6)
+        map_to_ipv6(&to);
+    if (source)
+        *source = from;
+    if (destination)
+        *destination = to;
+    return received;
+}
+
+static socklen_t size_of(const struct sockaddr_storage *address)
+{
+    return address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
+ssize_t clinux_send_datagram(int fd, const void *buffer, size_t length, int flags,
+                             const struct sockaddr_storage *destination, const struct sockaddr_storage *source)
+{
+    int domain = domain_of(fd);
+    if (domain < 0)
+        return domain;
+    struct sockaddr_storage to = *destination, from = {};
+    if (source)
+        from = *source;
+    if (domain == AF_INET6 && to.ss_family == AF_INET)
+        map_to_ipv6(&to);
+    if (domain == AF_INET6 && from.ss_family == AF_INET)
+        map_to_ipv6(&from);
+
+    struct iovec vector = {.iov_base = (void *)buffer, .iov_len = length};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in6_pktinfo))] = {};
+    struct msghdr message = {
+        .msg_name = &to,
+        .msg_namelen = size_of(&to),
+        .msg_iov = &vector,
+        .msg_iovlen = 1,
+    };
+    struct cmsghdr *part = (struct cmsghdr *)control;
+    if (from.ss_family == AF_INET) {
+        struct in_pktinfo info = {.ipi_spec_dst = ((struct sockaddr_in *)&from)->sin_addr};
+        part->cmsg_level = SOL_IP;
+        part->cmsg_type = IP_PKTINFO;
+        part->cmsg_len = CMSG_LEN(sizeof(info));
+        memcpy(CMSG_DATA(part), &info, sizeof(info));
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(sizeof(info));
+    } else if (from.ss_family == AF_INET6 && !IN6_IS_ADDR_UNSPECIFIED(&((struct sockaddr_in6 *)&from)->sin6_addr)) {
+        // Takes v4-mapped addresses too.
+        struct in6_pktinfo info = {.ipi6_addr = ((struct sockaddr_in6 *)&from)->sin6_addr};
+        part->cmsg_level = SOL_IPV6;
+        part->cmsg_type = IPV6_PKTINFO;
+        part->cmsg_len = CMSG_LEN(sizeof(info));
+        memcpy(CMSG_DATA(part), &info, sizeof(info));
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(sizeof(info));
+    }
+    ssize_t sent = sendmsg(fd, &message, flags | MSG_NOSIGNAL);
+    return sent < 0 ? -errno : sent;
+}
+
+ssize_t clinux_send_datagram_as(const void *buffer, size_t length, const struct sockaddr_storage *destination,
+                                const struct sockaddr_storage *source)
+{
+    int on = 1;
+    int fd = socket(source->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    ssize_t result;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) || clinux_enable_foreign_source(fd)
+        || bind(fd, (const struct sockaddr *)source, size_of(source)))
+        result = -errno;
+    else
+        result = clinux_send_datagram(fd, buffer, length, 0, destination, NULL);
+    close(fd);
+    return result;
+}
+
+int clinux_next_error(int fd)
+{
+    _Alignas(struct cmsghdr) char control[512];
+    char payload[1];
+    struct iovec vector = {.iov_base = payload, .iov_len = sizeof(payload)};
+    struct msghdr message = {
+        .msg_iov = &vector,
+        .msg_iovlen = 1,
+        .msg_control = control,
+        .msg_controllen = sizeof(control),
+    };
+    if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
+        if ((part->cmsg_level == SOL_IP && part->cmsg_type == IP_RECVERR)
+            || (part->cmsg_level == SOL_IPV6 && part->cmsg_type == IPV6_RECVERR)) {
+            struct sock_extended_err error;
+            memcpy(&error, CMSG_DATA(part), sizeof(error));
+            return error.ee_errno;
+        }
+    }
+    return 0;
+}

@@ -1,5 +1,103 @@
 // C shims: libbpf, and system calls that Swift's Glibc module lacks or cannot import.
+//
+// Every function returns 0 or more on success and -errno on failure; errno itself is not part of the
+// contract. Descriptors that are returned are the caller's to close, and close on exec.
 #pragma once
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "events.h"
+
+// MARK: libbpf
+
+// What libbpf and the verifier had to say during this thread's last clinux_bpf_open or clinux_bpf_load;
+// empty if nothing. Valid until the next of them on this thread. Nothing is written to stderr.
+const char *clinux_bpf_log(void);
+
+// Opens and loads the object at `path`, all its maps and programs.
+int clinux_bpf_load(const char *path, struct bpf_object **object);
+
+// The same from memory; `name` is for messages.
+int clinux_bpf_load_memory(const void *bytes, size_t size, const char *name, struct bpf_object **object);
+
+// Loads a program that passes every lookup, for probing: no object file, no map. Returns its fd.
+int clinux_bpf_load_pass(void);
+
+// Attaches a loaded sk_lookup program to the network namespace behind an fd. Returns the link's fd.
+int clinux_bpf_attach_netns(int program, int netns);
+
+// Points a link at another program.
+int clinux_bpf_update_link(int link, int program);
+
+// What bpf_map_info says.
+struct clinux_map_shape {
+    uint32_t type, key_size, value_size, max_entries;
+};
+int clinux_bpf_map_shape(int map, struct clinux_map_shape *shape);
+
+// What BPF_PROG_TEST_RUN shows an sk_lookup program. Struct bpf_sk_lookup has members that Swift cannot import.
+struct clinux_lookup {
+    uint32_t family;   // AF_INET or AF_INET6
+    uint32_t protocol; // IPPROTO_TCP or IPPROTO_UDP
+    uint8_t remote[16], local[16]; // network order; IPv4 in the first four
+    uint16_t remote_port, local_port; // host order
+    uint32_t ingress_ifindex;
+};
+
+// Runs an sk_lookup program without a packet: `returned` is SK_DROP (0) or SK_PASS (1), `cookie` that of
+// the selected socket, or 0.
+int clinux_bpf_test_run(int program, const struct clinux_lookup *lookup, uint32_t *returned, uint64_t *cookie);
+
+// MARK: namespaces and threads
+
+// Makes a network namespace and returns an fd that keeps it; the calling thread stays where it was.
+// A failure to come back (which takes losing CAP_SYS_ADMIN in between) aborts: a thread that is lost in
+// another namespace must not go on.
+int clinux_new_network_namespace(void);
+
+// An fd for the calling thread's network namespace.
+int clinux_current_network_namespace(void);
+
+// Moves the calling thread, and only it, to the network namespace behind an fd.
+int clinux_enter_network_namespace(int netns);
+
+int clinux_thread_id(void);
+
+// MARK: datagrams
+
+// Asks for the destination of every datagram, for both families on a dual-stack socket, so that
+// clinux_receive_datagram can tell it, port included.
+int clinux_enable_destination(int fd);
+
+// Lets a socket send from, and bind to, addresses that are on no interface (IP_FREEBIND). Without it
+// IPv6 refuses, with EINVAL, a source that is local by a route only (AnyIP); IPv4 does not.
+int clinux_enable_foreign_source(int fd);
+
+// Receives one datagram; returns its length, cut to `length`. `destination` is what the sender wrote on
+// it: address and port, after clinux_enable_destination; else ss_family is AF_UNSPEC. On an IPv6 socket
+// IPv4 addresses are v4-mapped. `flags` are recvmsg's, such as MSG_DONTWAIT. Either may be NULL.
+ssize_t clinux_receive_datagram(int fd, void *buffer, size_t length, int flags,
+                                struct sockaddr_storage *source, struct sockaddr_storage *destination);
+
+// Sends one datagram to `destination` from the address of `source` and the socket's own port. Either may
+// be IPv4 on an IPv6 socket. A NULL or wildcard source leaves the choice to the kernel.
+ssize_t clinux_send_datagram(int fd, const void *buffer, size_t length, int flags,
+                             const struct sockaddr_storage *destination, const struct sockaddr_storage *source);
+
+// Sends one datagram from the address *and port* of `source`, which sendmsg cannot do for a socket that is
+// bound to another port: a socket is made for the purpose, bound (SO_REUSEADDR, IP_FREEBIND) and closed.
+// It is made in the calling thread's namespace. EADDRINUSE if a socket without SO_REUSEADDR holds the port.
+ssize_t clinux_send_datagram_as(const void *buffer, size_t length, const struct sockaddr_storage *destination,
+                                const struct sockaddr_storage *source);
+
+// Queues ICMP errors on a UDP socket for clinux_next_error, for both families on a dual-stack socket.
+int clinux_enable_error_queue(int fd);
+
+// The errno of the next queued error, such as ECONNREFUSED for port unreachable; 0 if there is none.
+// Never blocks.
+int clinux_next_error(int fd);

@@ -1,36 +1,140 @@
-// A stand-in until the executor is merged: it runs `exec` steps in the shell and nothing else.
-import Glibc
+import Addressing
+import CLinux
+import SocketLookup
 import SystemPackage
 
-public enum Progress: Sendable {
+/// How far a performance has come. Steps count from 1.
+public enum Progress: Hashable, Sendable {
     case began(step: Int)
     case observed(step: Int, Observation)
 }
 
+/// Performs fixtures on the kernel it stands on, in network namespaces of its own.
+///
+/// Steps are performed one after another. All that a fixture made (namespaces, sockets, programs, links)
+/// goes when it ends, however it ends.
 public final class Executor {
-    private let programs: FilePath
+    let programs: FilePath
+    private var available: [Feature: Bool] = [:]
 
+    /// - Parameter programs: the directory that holds each BPF object as `NAME.bpf.o`.
     public init(programs: FilePath) { self.programs = programs }
 
+    /// Performs the steps of `fixture` up to the first whose expectation fails.
     public func perform(_ fixture: Fixture, report: (Progress) -> Void) async -> Ending {
+        let version = KernelIdentity.running.version
+        do {
+            for feature in fixture.requires {
+                switch Availability(of: feature, probed: try await has(feature), version: version) {
+                case .available: break
+                case .unsupported: return .unsupported(feature)
+                case .disagreement(let expected, let observed):
+                    return .featureDisagreement(feature, expected: expected, observed: observed)
+                }
+            }
+        } catch {
+            return .broken(step: nil, reason: "probing features: \(error)")
+        }
+        let world: World
+        do { world = try World(programs: programs) } catch { return .broken(step: nil, reason: "\(error)") }
         for (index, step) in fixture.steps.enumerated() {
-            report(.began(step: index + 1))
-            switch step.action {
-            case .exec(let command):
-                guard let stream = popen(command.run, "r") else { return .broken(step: index + 1, reason: "popen") }
-                var output: [UInt8] = []
-                while case let byte = fgetc(stream), byte != EOF { output.append(UInt8(truncatingIfNeeded: byte)) }
-                let status = pclose(stream)
-                report(
-                    .observed(
-                        step: index + 1,
-                        Observation(.exited(status >> 8, output: String(decoding: output, as: UTF8.self)))))
-            case .namespace:
-                report(.observed(step: index + 1, Observation(.succeeded)))
-            default:
-                return .broken(step: index + 1, reason: "the stand-in executor cannot do that")
+            let number = index + 1
+            report(.began(step: number))
+            do {
+                let expectation = try step.expectation(for: version)
+                let observation = try await world.observe(step.action)
+                report(.observed(step: number, observation))
+                guard expectation.outcome.matches(observation.event, asked: step.action.asked) else { break }
+            } catch {
+                return .broken(step: number, reason: "\(error)")
             }
         }
         return .finished
+    }
+
+    /// Probes once; a kernel does not change while it runs.
+    private func has(_ feature: Feature) async throws -> Bool {
+        if let known = available[feature] { return known }
+        let found = try await FeatureProbe(programs: programs).has(feature)
+        available[feature] = found
+        return found
+    }
+}
+
+extension World {
+    /// Performs `action`: what the kernel refuses is an observation, what the lab cannot do is an error.
+    func observe(_ action: Action) async throws -> Observation {
+        do {
+            return try await perform(action)
+        } catch let refusal as KernelRefusal {
+            return Observation(.failed(call: refusal.call, errno: refusal.errno))
+        } catch SocketLookupError.call(let call, let errno, _, _) {
+            return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)))
+        }
+    }
+
+    private func perform(_ action: Action) async throws -> Observation {
+        switch action {
+        case .namespace(let name): try await makeNamespace(name)
+        case .veth(let link): try await makeLink(link)
+        case .addAddress(let assignment): try await change(assignment, "add")
+        case .removeAddress(let assignment): try await change(assignment, "del")
+        case .localPrefix(let local): try await makeLocal(local)
+        case .route(let route): try await add(route)
+        case .sysctl(let control): try set(control)
+        case .exec(let command): return Observation(try await run(command))
+        default: return try pinned { try performOnSockets(action) }
+        }
+        return Observation(.succeeded)
+    }
+
+    /// The steps that send, receive or look up: synchronous, on one processor.
+    private func performOnSockets(_ action: Action) throws -> Observation {
+        switch action {
+        case .socket(let description): try open(description)
+        case .sockets(let range): return try open(range)
+        case .close(let name): try close(name)
+        case .probe(let probe): return Observation(try ask(probe))
+        case .sweep(let sweep): return Observation(.answers(try ask(sweep)))
+        case .connect(let connection): return Observation(try connect(connection))
+        case .exchange(let name): return Observation(try exchange(name))
+        case .load(let load): try self.load(load)
+        case .attach(let attachment): try attach(attachment)
+        case .detach(let link): try detach(link)
+        case .register(let registration):
+            try dispatcher(registration.dispatcher)
+                .register(server(registration.socket).descriptor.file, under: registration.label)
+        case .unregister(let registration):
+            try dispatcher(registration.dispatcher)
+                .unregister(server(registration.socket).descriptor.file, from: registration.label)
+        case .bind(let binding):
+            try dispatcher(binding.dispatcher).bind(
+                binding.protocol, binding.prefix, binding.ports, to: binding.label,
+                otherwise: binding.otherwise == .drop ? .drop : .pass)
+        case .unbind(let binding):
+            try dispatcher(binding.dispatcher).unbind(
+                binding.protocol, binding.prefix, binding.ports, from: binding.label)
+        case .testRun(let run): return Observation(.answers(try testRun(run)))
+        case .flood(let flood): return try send(flood)
+        case .drain(let name): return Observation(.received(try drain(name)))
+        case .drops(let name): return Observation(.counted(try server(name).descriptor.drops()))
+        case .namespace, .veth, .addAddress, .removeAddress, .localPrefix, .route, .sysctl, .exec:
+            throw ExecutorError.unsuitable("\(action.summary): not a socket step")
+        }
+        return Observation(.succeeded)
+    }
+
+    /// Runs `body` on one processor.
+    ///
+    /// Packets sent from one processor over one device are dealt with in the order they were sent; from
+    /// two they are not, and an answered fence would not show that an earlier packet has been dealt with.
+    private func pinned<Success>(_ body: () throws -> Success) throws -> Success {
+        let pinned = clinux_pin()
+        guard pinned == 0 else {
+            throw ExecutorError.call(
+                "sched_setaffinity", errno: ErrorNumber(returned: pinned), doing: "staying on one processor")
+        }
+        defer { _ = clinux_unpin() }
+        return try body()
     }
 }

@@ -146,16 +146,22 @@ public struct SocketDescription: Hashable, Sendable {
 }
 
 /// One socket on each address of a prefix, named `name[address]`.
-public struct SocketRange: Hashable, Sendable, Codable {
+public struct SocketRange: Hashable, Sendable {
     public var name: String
     public var namespace: String
     public var `protocol`: TransportProtocol
     public var prefix: Prefix
     public var port: UInt16
+    public var options: [SocketOption]
+    /// SO_RCVBUF in bytes, as set (the kernel doubles it); nil leaves the default.
+    public var receiveBuffer: Int?
 
     public init(
-        _ name: String, in namespace: String, _ protocol: TransportProtocol, prefix: Prefix, port: UInt16
+        _ name: String, in namespace: String, _ protocol: TransportProtocol, prefix: Prefix, port: UInt16,
+        options: [SocketOption] = [], receiveBuffer: Int? = nil
     ) {
+        self.options = options
+        self.receiveBuffer = receiveBuffer
         self.name = name
         self.namespace = namespace
         self.protocol = `protocol`
@@ -353,6 +359,23 @@ extension SocketDescription: Codable {
         options = try container.decodeIfPresent([SocketOption].self, forKey: .options) ?? []
         listen = try container.decodeIfPresent(Bool.self, forKey: .listen) ?? true
         connect = try container.decodeIfPresent(Endpoint.self, forKey: .connect)
+        receiveBuffer = try container.decodeIfPresent(Int.self, forKey: .receiveBuffer)
+    }
+}
+
+extension SocketRange: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        name = try container.decode(String.self, forKey: .name)
+        namespace = try container.decode(String.self, forKey: .namespace)
+        `protocol` = try container.decode(TransportProtocol.self, forKey: .protocol)
+        prefix = try container.decode(Prefix.self, forKey: .prefix)
+        port = try container.decode(UInt16.self, forKey: .port)
+        options = try container.decodeIfPresent([SocketOption].self, forKey: .options) ?? []
         receiveBuffer = try container.decodeIfPresent(Int.self, forKey: .receiveBuffer)
     }
 }

@@ -7,6 +7,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case skLookup = "sk-lookup"
     /// `BPF_PROG_TEST_RUN` for sk_lookup programs (commit 7c32e8f8bc33).
     case testRun = "sk-lookup-test-run"
+    /// IPv6; a matter of configuration.
+    case ipv6
     /// Links between namespaces; a matter of configuration or of a module, not of version.
     case veth
 
@@ -16,7 +18,7 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .skLookup: VersionSet(KernelVersion(5, 9))
         // Backported to 5.10 in August 2022.
         case .testRun: VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135))
-        case .veth: nil
+        case .ipv6, .veth: nil
         }
     }
 }

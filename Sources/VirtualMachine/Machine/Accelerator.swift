@@ -37,26 +37,34 @@ public enum Accelerator: String, Sendable, Hashable, CaseIterable {
         }
         close(device)
 
-        let qemu = try Tool("qemu-system-x86_64", package: "qemu-system-x86")
-        let version = try await qemu.text(["--version"], on: "its version")
-        let host = try Files.read("/proc/sys/kernel/osrelease")
-        let key = try await ContentKey.of(files: [], in: "/", salt: [version, String(decoding: host, as: UTF8.self)])
-        let directory = "\(cache.root)/accelerator"
-        let path = "\(directory)/\(key)"
-        if let stored = FileManager.default.contents(atPath: path) {
-            let lines = String(decoding: stored, as: UTF8.self).split(separator: "\n", maxSplits: 1).map(String.init)
-            if lines.count == 2, let accelerator = Accelerator(rawValue: lines[0]) {
-                return Choice(accelerator: accelerator, because: lines[1])
-            }
-        }
+        let path = try await verdictPath(cache)
+        if let choice = stored(path) { return choice }
 
         report("trying KVM")
         let choice = try await probe(kernel, artifacts: artifacts, cache: cache)
-        try Files.makeDirectory(directory)
+        try Files.makeDirectory("\(cache.root)/accelerator")
         try await Files.place(path) {
             try Files.write(Array("\(choice.accelerator.rawValue)\n\(choice.because)".utf8), to: $0)
         }
         return choice
+    }
+
+    /// The verdict of an earlier probe with this QEMU on this host's kernel; nil if there was none.
+    public static func known(in cache: Cache) async throws -> Choice? { stored(try await verdictPath(cache)) }
+
+    private static func verdictPath(_ cache: Cache) async throws -> String {
+        let qemu = try Tool("qemu-system-x86_64", package: "qemu-system-x86")
+        let version = try await qemu.text(["--version"], on: "its version")
+        let host = try Files.read("/proc/sys/kernel/osrelease")
+        let key = try await ContentKey.of(files: [], in: "/", salt: [version, String(decoding: host, as: UTF8.self)])
+        return "\(cache.root)/accelerator/\(key)"
+    }
+
+    private static func stored(_ path: String) -> Choice? {
+        guard let stored = FileManager.default.contents(atPath: path) else { return nil }
+        let lines = String(decoding: stored, as: UTF8.self).split(separator: "\n", maxSplits: 1).map(String.init)
+        guard lines.count == 2, let accelerator = Accelerator(rawValue: lines[0]) else { return nil }
+        return Choice(accelerator: accelerator, because: lines[1])
     }
 
     private static func probe(

@@ -1,0 +1,42 @@
+# Every target that builds calls scripts/setup first: it does nothing, quickly, when all is there.
+
+KERNELS ?= 5.10 6.1 6.12 7.3
+LAB     := .build/debug/lab
+
+.DEFAULT_GOAL := help
+.PHONY: lab build test vm-test format format-check clean help
+
+## lab: set up, build, fetch one long-term kernel (or KERNEL=…), run every fixture, print the result
+lab: build
+	@$(LAB) run $(addprefix --kernel ,$(KERNEL))
+
+# A debug build: the command waits for machines, and the guest is built with optimisation anyway.
+## build: set up and build the command
+build:
+	@scripts/setup
+	@swift build --product lab >&2
+
+## test: unit tests, and kernel tests as far as this machine can (LAB_REQUIRE=1 makes skipping a failure)
+test:
+	@scripts/setup
+	swift test
+
+## vm-test: every fixture on a kernel matrix (KERNELS="5.10 6.1 6.12 7.3", or KERNELS=all)
+vm-test: build
+	@$(LAB) run $(if $(filter all,$(KERNELS)),--all-kernels,$(addprefix --kernel ,$(KERNELS)))
+
+## format: lay out all Swift sources
+format:
+	swift format --in-place --recursive Package.swift Sources Tests
+
+## format-check: fail if a source is laid out otherwise
+format-check:
+	swift format lint --strict --recursive Package.swift Sources Tests
+
+## clean: remove what was built; `lab cache clear` removes kernels and saved machines
+clean:
+	rm -rf .build
+
+## help: show this
+help:
+	@sed -n 's/^## //p' Makefile

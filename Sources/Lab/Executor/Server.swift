@@ -1,0 +1,162 @@
+import Addressing
+import CLinux
+import Glibc
+
+/// A server's socket: a listener, or a UDP socket that answers each probe with its own name.
+final class Server {
+    let name: String
+    let transport: TransportProtocol
+    let descriptor: Descriptor
+    let listening: Bool
+    /// How many datagrams of each flood it has read since the last drain.
+    var flooded: [String: Int] = [:]
+
+    private init(name: String, transport: TransportProtocol, descriptor: Descriptor, listening: Bool) {
+        self.name = name
+        self.transport = transport
+        self.descriptor = descriptor
+        self.listening = listening
+    }
+
+    /// Opens the socket in the calling thread's namespace.
+    ///
+    /// - Throws: ``KernelRefusal`` with the call that failed: socket, setsockopt, bind, listen or connect.
+    static func open(_ description: SocketDescription) throws(KernelRefusal) -> Server {
+        let family = description.bind.address.family
+        let transport = description.protocol
+        let descriptor = try Descriptor.socket(family, transport)
+        for option in description.options { try descriptor.set(option, family) }
+        if let size = description.receiveBuffer { try descriptor.set(SOL_SOCKET, SO_RCVBUF, to: Int32(size)) }
+        try descriptor.bind(to: description.bind)
+        if transport == .udp { try descriptor.prepareToAnswer(family) }
+        let listening = transport == .tcp && description.listen
+        if listening { try descriptor.listen() }
+        if let peer = description.connect { try descriptor.connect(to: peer) }
+        return Server(name: description.name, transport: transport, descriptor: descriptor, listening: listening)
+    }
+}
+
+extension Descriptor {
+    fileprivate func set(_ option: SocketOption, _ family: AddressFamily) throws(KernelRefusal) {
+        switch (option, family) {
+        case (.reuseAddress, _): try set(SOL_SOCKET, SO_REUSEADDR)
+        case (.reusePort, _): try set(SOL_SOCKET, SO_REUSEPORT)
+        case (.v6Only, _): try set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, to: 1)
+        case (.dualStack, _): try set(Int32(IPPROTO_IPV6), IPV6_V6ONLY, to: 0)
+        case (.freeBind, .ipv4): try set(Int32(IPPROTO_IP), IP_FREEBIND)
+        case (.freeBind, .ipv6): try set(Int32(IPPROTO_IPV6), IPV6_FREEBIND)
+        case (.transparent, .ipv4): try set(Int32(IPPROTO_IP), IP_TRANSPARENT)
+        case (.transparent, .ipv6): try set(Int32(IPPROTO_IPV6), IPV6_TRANSPARENT)
+        }
+    }
+
+    /// Lets a UDP socket see the address it was asked on, and answer from it.
+    ///
+    /// IPv6 refuses a source address that is local only by a route (AnyIP) unless the socket may bind
+    /// anywhere, so that is allowed here, after bind() has been judged.
+    fileprivate func prepareToAnswer(_ family: AddressFamily) throws(KernelRefusal) {
+        try KernelRefusal.check("setsockopt", clinux_enable_destination(raw))
+        if family == .ipv6 { try set(Int32(IPPROTO_IPV6), IPV6_FREEBIND) }
+    }
+}
+
+/// The server's end of a TCP connection. It outlives its listener.
+final class AcceptedConnection {
+    let listener: String
+    let descriptor: Descriptor
+
+    init(listener: String, descriptor: Descriptor) {
+        self.listener = listener
+        self.descriptor = descriptor
+    }
+}
+
+/// The asking end of a probe or of a connection that stays open.
+final class Client {
+    enum State: Equatable {
+        case connecting
+        case waiting
+        case answered(by: String, from: Endpoint)
+        case failed(call: String, errno: ErrorNumber)
+    }
+
+    let transport: TransportProtocol
+    let destination: Endpoint
+    let descriptor: Descriptor
+    var state: State
+    var nonce: UInt64
+    var unread: [UInt8] = []
+
+    /// Opens the client in the calling thread's namespace and sends its first packet.
+    init(_ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?, nonce: UInt64) throws(KernelRefusal) {
+        let family = destination.address.family
+        let descriptor = try Descriptor.socket(family, transport)
+        self.transport = transport
+        self.destination = destination
+        self.descriptor = descriptor
+        self.nonce = nonce
+        if let source {
+            try descriptor.set(SOL_SOCKET, SO_REUSEADDR)
+            try descriptor.bind(to: source)
+        }
+        switch transport {
+        case .tcp:
+            state = .connecting
+            try descriptor.connect(to: destination)
+        case .udp:
+            // Not connected: a steered socket may answer from its own port, and that answer must be seen.
+            // Without a connection, an ICMP error is delivered only to a socket that asks for it.
+            state = .waiting
+            try KernelRefusal.check("setsockopt", clinux_enable_error_queue(descriptor.raw))
+            try ask()
+        }
+    }
+
+    /// Sends the question.
+    func ask() throws(KernelRefusal) {
+        state = .waiting
+        let bytes = Message.probe(nonce).bytes()
+        switch transport {
+        case .tcp: try descriptor.send(bytes)
+        case .udp: try descriptor.send(bytes, to: destination)
+        }
+    }
+
+    /// Takes what an event on the descriptor brought.
+    func handle(writable: Bool) {
+        do {
+            if let errno = descriptor.takeError() {
+                state = .failed(call: state == .connecting ? "connect" : "recv", errno: errno)
+            } else if state == .connecting {
+                if writable { try ask() }
+            } else {
+                try read()
+            }
+        } catch {
+            state = .failed(call: error.call, errno: error.errno)
+        }
+    }
+
+    private func read() throws(KernelRefusal) {
+        switch transport {
+        case .tcp:
+            while let bytes = try descriptor.receive() {
+                // The server never closes first, so an end without an answer is a connection cut short.
+                if bytes.isEmpty { throw KernelRefusal("recv", ErrorNumber(rawValue: ECONNABORTED)) }
+                unread += bytes
+                accept(unread, from: destination)
+            }
+        case .udp:
+            while let (bytes, source, _) = try descriptor.receiveDatagram() {
+                if let source = Endpoint(source) { accept(bytes, from: source) }
+            }
+        }
+    }
+
+    private func accept(_ bytes: [UInt8], from source: Endpoint) {
+        if case .answer(nonce, let name) = Message(bytes) {
+            state = .answered(by: name, from: source)
+            unread = []
+        }
+    }
+}

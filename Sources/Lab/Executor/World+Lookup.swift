@@ -1,0 +1,46 @@
+import Addressing
+import SocketLookup
+import SystemPackage
+
+extension World {
+    func load(_ load: ProgramLoad) throws {
+        try unused(loaded[load.name] != nil, "program", load.name)
+        let program = try Program(object: programs.appending("\(load.object).bpf.o"), named: load.object)
+        loaded[load.name] = program
+        do {
+            dispatchers[load.name] = try Dispatcher(program)
+        } catch SocketLookupError.notADispatcher {
+            // One of the programs that show one behaviour each.
+        }
+    }
+
+    func attach(_ attachment: Attachment) throws {
+        try unused(links[attachment.link] != nil, "link", attachment.link)
+        let namespace = try namespace(attachment.namespace)
+        links[attachment.link] = try program(attachment.program)
+            .attach(to: FileDescriptor(rawValue: namespace.rawDescriptor))
+    }
+
+    func detach(_ name: String) throws {
+        try link(name).detach()
+        links[name] = nil
+    }
+
+    /// Asks a program, without a packet, whom it would pick for each endpoint.
+    func testRun(_ run: TestRun) throws -> [AnswerSpan] {
+        let program = try program(run.program)
+        var names: [UInt64: String] = [:]
+        for (name, server) in servers { names[try server.descriptor.cookie()] = name }
+        return try spans(over: run.addresses, run.ports, stride: 1) { endpoint in
+            let result = try program.testRun(
+                LookupContext(run.protocol, remote: run.remote, local: endpoint))
+            if result.returned == 0 { return "drop" }
+            return result.cookie == 0 ? "pass" : names[result.cookie] ?? "a socket unknown to the fixture"
+        }
+    }
+}
+
+extension Descriptor {
+    /// The same descriptor, still owned here.
+    var file: FileDescriptor { FileDescriptor(rawValue: raw) }
+}

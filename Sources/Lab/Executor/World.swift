@@ -1,0 +1,52 @@
+import SocketLookup
+import SystemPackage
+
+/// All that a fixture has made, by name.
+final class World {
+    let programs: FilePath
+    let loop: SocketLoop
+    var namespaces: [String: Namespace] = [:]
+    var servers: [String: Server] = [:]
+    var connections: [String: Client] = [:]
+    var loaded: [String: Program] = [:]
+    var dispatchers: [String: Dispatcher] = [:]
+    var links: [String: Link] = [:]
+    var linkCount = 0
+
+    /// How long a step may wait for a packet. Software emulation is 10 to 20 times slower than hardware.
+    let patience: Duration = .seconds(30)
+
+    init(programs: FilePath) throws(ExecutorError) {
+        self.programs = programs
+        loop = try SocketLoop()
+    }
+
+    var deadline: ContinuousClock.Instant { .now + patience }
+
+    func namespace(_ name: String) throws(ExecutorError) -> Namespace {
+        try found(namespaces[name], "namespace", name)
+    }
+
+    func server(_ name: String) throws(ExecutorError) -> Server { try found(servers[name], "socket", name) }
+
+    func dispatcher(_ name: String) throws(ExecutorError) -> Dispatcher {
+        try found(dispatchers[name], "dispatcher", name)
+    }
+
+    func program(_ name: String) throws(ExecutorError) -> Program { try found(loaded[name], "program", name) }
+
+    func link(_ name: String) throws(ExecutorError) -> Link { try found(links[name], "link", name) }
+
+    func connection(_ name: String) throws(ExecutorError) -> Client {
+        try found(connections[name], "connection", name)
+    }
+
+    func unused(_ used: Bool, _ kind: String, _ name: String) throws(ExecutorError) {
+        if used { throw .exists(kind: kind, name: name) }
+    }
+
+    private func found<Value>(_ value: Value?, _ kind: String, _ name: String) throws(ExecutorError) -> Value {
+        guard let value else { throw .unknown(kind: kind, name: name) }
+        return value
+    }
+}

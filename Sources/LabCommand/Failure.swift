@@ -1,0 +1,35 @@
+import ArgumentParser
+import Fixtures
+import Report
+
+/// An error that knows which exit status it means.
+protocol StatusCarrying: Error {
+    var status: ExitStatus { get }
+}
+
+/// What the user asked for does not exist or makes no sense.
+struct Misuse: StatusCarrying, CustomStringConvertible {
+    let description: String
+    var status: ExitStatus { .usage }
+
+    init(_ description: String) { self.description = description }
+}
+
+/// The lab cannot do what it was asked.
+struct Breakdown: StatusCarrying, CustomStringConvertible {
+    let description: String
+    var status: ExitStatus { .broken }
+
+    init(_ description: String) { self.description = description }
+}
+
+/// The status of an error of another module; nil for the argument parser's.
+func knownStatus(of error: any Error) -> ExitStatus? {
+    switch error {
+    case is SelectionError, is FixtureFileError: .usage
+    case is ValidationError, is CleanExit: nil
+    // The parser's errors are internal to it, but all of them come wrapped in one type.
+    case let error where String(reflecting: type(of: error)).hasPrefix("ArgumentParser."): nil
+    default: .broken
+    }
+}

@@ -1,0 +1,68 @@
+import ArgumentParser
+import Foundation
+import Report
+
+@main
+struct LabTool: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lab",
+        abstract: "Which Linux kernels let sockets and names go without fixed addresses, shown fixture by fixture.",
+        discussion: """
+            Exit status: 0 everything conforms, or is unsupported as declared; 1 something deviates, crashed or \
+            hung; 2 the input is wrong; 3 the lab is broken. A run ended by a signal exits with 128 plus its number.
+            """,
+        subcommands: [
+            RunCommand.self, ListCommand.self, ShowCommand.self, KernelsCommand.self, DoctorCommand.self,
+            CacheCommand.self,
+        ])
+
+    /// Runs the command as one task, which a signal cancels, and waits for its teardown in every case.
+    static func main() async {
+        let task = Task { await status(of: Array(CommandLine.arguments.dropFirst())) }
+        let interruption = Interruption { task.cancel() }
+        let ending = await task.value
+        interruption.killRemains()
+        Foundation.exit(interruption.signal.map { 128 + $0 } ?? ending)
+    }
+
+    private static func status(of arguments: [String]) async -> Int32 {
+        do {
+            var command = try parseAsRoot(arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+            return ExitStatus.conforms.rawValue
+        } catch {
+            return report(error)
+        }
+    }
+
+    /// Says what went wrong, and how that counts.
+    private static func report(_ error: any Error) -> Int32 {
+        if let status = error as? ExitCode { return status.rawValue }
+        // What a cancelled subprocess says is no news: the interruption was told already.
+        if error is CancellationError || Task.isCancelled && !(error is any StatusCarrying) {
+            return ExitStatus.broken.rawValue
+        }
+        if let status = (error as? any StatusCarrying)?.status ?? knownStatus(of: error) {
+            StandardError.write("lab: \(error)\n")
+            return status.rawValue
+        }
+        // Only the parser's own are left: a request for help, or a command line that it cannot read.
+        let code = exitCode(for: error)
+        let message = fullMessage(for: error)
+        guard code == .success else {
+            StandardError.write(message + "\n")
+            // The parser's EX_USAGE (64) is this command's 2.
+            return code == .validationFailure ? ExitStatus.usage.rawValue : ExitStatus.broken.rawValue
+        }
+        do {
+            try StandardOutput.write(message + "\n")
+            return ExitStatus.conforms.rawValue
+        } catch {
+            return report(error)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+import ArgumentParser
+import Fixtures
+import Foundation
+import Lab
+import Report
+
+struct ListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "Show the built-in fixtures.")
+
+    enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
+
+    @Argument(help: "Names or globs in quotes, such as 'ranges/*'.")
+    var selection: [String] = []
+
+    @Option(name: .customLong("tag"), help: "Only fixtures with this tag. Repeatable: any of them.")
+    var tags: [String] = []
+
+    @Option(help: "text, or json: one object per line.")
+    var format: Format = .text
+
+    func run() async throws {
+        // Nothing is performed here, so the slow ones are no burden.
+        let fixtures = try Selection(selection, tags: Set(tags), includesSlow: true).fixtures(from: Catalogue.all)
+        switch format {
+        case .text:
+            var table = Table()
+            for fixture in fixtures {
+                table.rows.append([
+                    .init(fixture.id), .init(fixture.tags.joined(separator: ",")), .init(fixture.summary),
+                ])
+            }
+            try StandardOutput.write(table.lines().joined(separator: "\n") + "\n")
+        case .json:
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            let lines = try fixtures.map { String(decoding: try encoder.encode(Line($0)), as: UTF8.self) + "\n" }
+            try StandardOutput.write(lines.joined())
+        }
+    }
+
+    /// A fixture without its steps: those are what `lab show` is for.
+    private struct Line: Encodable {
+        var schema = JSONReport.schema
+        var fixture: String
+        var variant: String?
+        var summary: String
+        var because: [String]
+        var tags: [String]
+        var requires: [Feature]
+        var sabotages: [String]
+
+        init(_ fixture: Fixture) {
+            self.fixture = fixture.name
+            variant = fixture.variant
+            summary = fixture.summary
+            because = fixture.because
+            tags = fixture.tags
+            requires = fixture.requires
+            sabotages = fixture.sabotages.map(\.name)
+        }
+    }
+}

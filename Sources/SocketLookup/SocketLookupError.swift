@@ -1,0 +1,75 @@
+import Addressing
+import Glibc
+
+/// What went wrong with a program, a link or a dispatcher.
+public enum SocketLookupError: Error, Hashable, Sendable {
+    /// The kernel or libbpf refused. `log` is what libbpf and the verifier said, if anything.
+    case call(String, errno: Int32, doing: String, log: String?)
+
+    /// An object has no program of that name.
+    case noSuchProgram(String, object: String, has: [String])
+    /// An object has several programs, and none was named.
+    case programNotNamed(object: String, has: [String])
+    /// A program without the dispatcher's maps, or with maps of another shape.
+    case notADispatcher(program: String, because: String)
+    /// A packet cannot have addresses of two families.
+    case familiesDiffer(remote: Endpoint, local: Endpoint)
+
+    /// IPv4 packets have IPv4 addresses, whatever socket receives them.
+    case mappedPrefix(Match)
+    /// Neither of two bindings is more specific than the other.
+    case tie(Match, with: Match, label: String)
+    case notBound(Match)
+    case boundElsewhere(Match, to: String, not: String)
+    /// A prefix, with what it inherits, has more port ranges than a trie node has room for.
+    case tooManyRanges(TransportProtocol, Prefix, count: Int, limit: Int)
+    case tooManyLabels(String, limit: Int)
+
+    /// A socket that no binding could lead to.
+    case unsuitableSocket(descriptor: Int32, because: String)
+    case notRegistered(descriptor: Int32, label: String)
+}
+
+extension SocketLookupError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .call(let name, let number, let doing, let log):
+            "\(name) failed while \(doing): \(errorText(number))" + (log.map { "\n\($0)" } ?? "")
+        case .noSuchProgram(let name, let object, let has):
+            "\(object) has no program '\(name)': it has \(list(has))"
+        case .programNotNamed(let object, let has):
+            "\(object) has \(has.isEmpty ? "no program" : "several programs, \(list(has)): name one")"
+        case .notADispatcher(let program, let because):
+            "the program '\(program)' is not a dispatcher: \(because); load dispatch.bpf.o"
+        case .familiesDiffer(let remote, let local):
+            "a packet from \(remote) to \(local) has addresses of two families: give both the same"
+        case .mappedPrefix(let match):
+            "\(match) is a v4-mapped prefix, which no packet bears: bind the IPv4 prefix"
+        case .tie(let match, let other, let label):
+            "\(match) ties with \(other), bound to '\(label)': they overlap and are equally wide; "
+                + "unbind that one, or make one of them narrower"
+        case .notBound(let match):
+            "\(match) is not bound: name a binding's protocol, prefix and ports exactly"
+        case .boundElsewhere(let match, let label, let asked):
+            "\(match) is bound to '\(label)', not to '\(asked)'"
+        case .tooManyRanges(let `protocol`, let prefix, let count, let limit):
+            "\(`protocol`.rawValue) \(prefix) would have \(count) port ranges, those of wider prefixes included, "
+                + "and can have \(limit): use fewer, wider ranges"
+        case .tooManyLabels(let label, let limit):
+            "there is no room for the label '\(label)': a dispatcher can have \(limit)"
+        case .unsuitableSocket(let descriptor, let because):
+            "the socket \(descriptor) cannot be registered: \(because)"
+        case .notRegistered(let descriptor, let label):
+            "the socket \(descriptor) is not registered under '\(label)'"
+        }
+    }
+
+    private func errorText(_ number: Int32) -> String {
+        // The kernel's own ENOTSUPP, which no libc knows and libbpf passes on.
+        number == 524 ? "operation not supported (ENOTSUPP)" : "\(String(cString: strerror(number))) (errno \(number))"
+    }
+
+    private func list(_ names: [String]) -> String {
+        names.isEmpty ? "none" : names.map { "'\($0)'" }.joined(separator: ", ")
+    }
+}

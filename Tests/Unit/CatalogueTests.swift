@@ -1,0 +1,34 @@
+import Lab
+import Testing
+
+@testable import Fixtures
+
+@Suite("Catalogue")
+struct CatalogueTests {
+    @Test("every built-in fixture is well formed, says why, and has a sabotage", arguments: Catalogue.all)
+    func wellFormed(fixture: Fixture) throws {
+        try fixture.validate()
+        #expect(!fixture.because.isEmpty)
+        #expect(fixture.summary.hasSuffix("."))
+        #expect(!fixture.sabotages.isEmpty)
+    }
+
+    @Test("identities are unique")
+    func unique() {
+        #expect(Set(Catalogue.all.map(\.id)).count == Catalogue.all.count)
+    }
+
+    @Test("exactly one expectation of every step applies to each kernel of the catalogue's span", arguments: Catalogue.all)
+    func expectations(fixture: Fixture) throws {
+        for version in [KernelVersion(5, 10, 200), KernelVersion(6, 1), KernelVersion(6, 12), KernelVersion(7, 3)] {
+            for step in fixture.steps { _ = try step.expectation(for: version) }
+        }
+    }
+
+    @Test("the paper's families are all there")
+    func families() {
+        #expect(
+            Set(Catalogue.all.map(\.family))
+                == ["wildcard", "ranges", "ports", "isolation", "rebind", "order", "figure-4c", "scale"])
+    }
+}

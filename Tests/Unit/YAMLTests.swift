@@ -1,0 +1,198 @@
+import Addressing
+import Foundation
+import Testing
+
+@testable import Fixtures
+@testable import Lab
+
+/// A fixture with every action and every outcome.
+private func everything() throws -> Fixture {
+    let v4 = try Endpoint(text: "192.0.2.1:53")
+    let v6 = try Endpoint(text: "[2001:db8::1]:53")
+    let prefix = try Prefix(text: "2001:db8::/32")
+    let bounds = Bounds(atLeast: 3, atMost: nil)
+    let actions: [Action] = [
+        .namespace("server"),
+        .veth(
+            VirtualLink(
+                .init(namespace: "a", device: "e0", addresses: ["198.51.100.1/24"]),
+                .init(namespace: "b", device: "e1", addresses: []))),
+        .addAddress(AddressAssignment(namespace: "a", address: "192.0.2.1/24")),
+        .removeAddress(AddressAssignment(namespace: "a", address: "192.0.2.1/24")),
+        .localPrefix(LocalPrefix(namespace: "a", prefix: prefix)),
+        .route(Route(namespace: "a", to: prefix, via: v6.address)),
+        .sysctl(SystemControl(namespace: "a", key: "net.ipv4.ip_nonlocal_bind", value: "1")),
+        .socket(SocketDescription("web", in: "a", .tcp, bind: v6)),
+        .socket(
+            SocketDescription(
+                "dns", in: "a", .udp, bind: v4, options: [.reusePort, .dualStack], listen: false, connect: v6,
+                receiveBuffer: 4096)),
+        .sockets(SocketRange("many", in: "a", .udp, prefix: prefix, port: 53)),
+        .close("web"), .probe(Probe(from: "b", .udp, to: v4, source: v6, fence: v4)),
+        .sweep(Sweep(from: "b", .tcp, addresses: prefix, ports: .all, stride: 7)),
+        .connect(Connection("c", from: "b", .tcp, to: v4)), .exchange("c"), .load(ProgramLoad("d", object: "dispatch")),
+        .attach(Attachment("l", program: "d", to: "a")), .detach("l"),
+        .register(Registration("d", label: "yes", socket: "web")),
+        .unregister(Registration("d", label: "1", socket: "web")),
+        .bind(Binding("d", .tcp, prefix, ports: PortRange(53), to: "null", otherwise: .pass)),
+        .unbind(Binding("d", .tcp, prefix, ports: .all, to: "web")),
+        .testRun(TestRun("d", .tcp, addresses: prefix, ports: .all, remote: v6)),
+        .flood(Flood("f", from: "b", to: v4, datagrams: 10)), .drain("web"), .drops("web"),
+        .exec(Command(in: "a", "echo 'x: #y' \"z\"\nexit 3")),
+    ]
+    let outcomes: [Outcome] = [
+        .succeeds, .fails(.addressInUse, call: "bind"), .fails(.connectionRefused, call: nil), .reaches("web"),
+        .refused, .silent,
+        .answers([AnswerSpan(v4, through: v4, "web[=]"), AnswerSpan(v6, through: v6, "refused")]), .answers([]),
+        .count(.exactly(3)), .count(bounds), .received(["b": bounds, "a": .exactly(0)]), .received([:]),
+        .exits(3, output: "x: #y"), .exits(0, output: nil),
+    ]
+    let bare = outcomes.map { Step(.namespace("x"), expect: [Expectation($0)]) }
+    let versioned = outcomes.map {
+        Step(
+            .namespace("x"),
+            expect: [
+                Expectation($0, until: VersionSet(KernelVersion(5, 20))),
+                Expectation(
+                    $0, since: VersionSet(KernelVersion(5, 20), KernelVersion(5, 10, 135)), because: "commit 1234567"),
+            ])
+    }
+    return Fixture(
+        name: "all/of-it", variant: "5",
+        summary: "Everything: a 'quoted' text, \(String(repeating: "long ", count: 40))",
+        because: ["RFC 1035 §4.1", "- not a list", "{nor: this}"], tags: ["true", "x"],
+        requires: [.skLookup, .testRun],
+        steps: actions.enumerated().map { Step($1, label: $0 % 2 == 0 ? "step-\($0)" : nil) } + bare + versioned,
+        sabotages: [
+            Sabotage("none", omit: ["step-0"]),
+            Sabotage("other", replace: ["step-4": [Step(.close("x"))], "step-2": [], "step-8": bare]),
+        ])
+}
+
+@Test("a fixture survives being written as YAML and read back")
+func roundTrip() throws {
+    let fixture = try everything()
+    let text = try FixtureFile.encode(fixture)
+    #expect(try FixtureFile.decode(text, file: "x.yaml") == fixture)
+    // Dictionaries have no order; files that are compared and stored must have one.
+    #expect(try FixtureFile.encode(fixture) == text)
+}
+
+@Test("every built-in fixture survives being written as YAML and read back", arguments: Catalogue.all)
+func roundTripOfTheCatalogue(fixture: Fixture) throws {
+    #expect(try FixtureFile.decode(FixtureFile.encode(fixture), file: "x.yaml") == fixture)
+}
+
+@Test("the YAML form is laid out for people")
+func layout() throws {
+    let fixture = Fixture(
+        name: "order/plain", variant: "udp-ipv4", summary: "The ordinary lookup decides.",
+        because: ["bpf_sk_lookup(7)"],
+        requires: [.skLookup],
+        steps: [
+            Step(.namespace("server")),
+            Step(
+                .socket(SocketDescription("web", in: "server", .udp, bind: try Endpoint(text: "127.0.0.1:53"))),
+                label: "listen"),
+            Step(
+                .probe(Probe(from: "server", .udp, to: try Endpoint(text: "127.0.0.1:53"))),
+                expect: [Expectation(.reaches("web"))]),
+        ],
+        sabotages: [Sabotage("nobody-listens", omit: ["listen"])])
+    #expect(
+        try FixtureFile.encode(fixture) == """
+            name: order/plain
+            variant: udp-ipv4
+            summary: The ordinary lookup decides.
+            because:
+            - bpf_sk_lookup(7)
+            requires: [sk-lookup]
+            steps:
+            - namespace: server
+            - socket: {name: web, namespace: server, protocol: udp, bind: '127.0.0.1:53', listen: true}
+              label: listen
+            - probe: {from: server, protocol: udp, to: '127.0.0.1:53'}
+              expect: {reaches: web}
+            sabotages:
+            - name: nobody-listens
+              omit: [listen]
+
+            """)
+}
+
+/// Lines 1 to 4 of a file; its steps follow.
+private let head = "name: a/b\nsummary: Text.\n# why\nsteps:\n"
+
+@Test(
+    "a mistake is told with its line and column, and what was probably meant",
+    arguments: [
+        ("nmae: a/b\nsummary: x\nsteps: []\n", "1:1: unknown key 'nmae'; did you mean 'name'?"),
+        ("name: a/b\nsteps:\n- namespace: x\n", "1:1: the key 'summary' is missing here"),
+        (head + "- namespace: x\nsabotage: []\n", "6:1: unknown key 'sabotage'; did you mean 'sabotages'?"),
+        (head + "- namespace: x\n- prob: {from: x}\n", "6:3: unknown key 'prob'; did you mean 'probe'?"),
+        (
+            head + "- probe: {from: x, protocol: udp, to: '192.0.2.1:53', sorce: '192.0.2.2:9'}\n",
+            "5:55: unknown key 'sorce'; did you mean 'source'?"
+        ),
+        (
+            head
+                + "- socket:\n    name: web\n    namespace: x\n    protocol: udp\n    bind: 192.0.2.1:53\n    option: [reuseport]\n",
+            "10:5: unknown key 'option'; did you mean 'options'?"
+        ),
+        (
+            head + "- probe: {from: x, protocol: udp, to: 192.0.2.1}\n",
+            "5:39: '192.0.2.1' is not an endpoint: write 192.0.2.1:53 or [2001:db8::1]:53"
+        ),
+        (head + "- namespace: x\n  expect: {reachs: web}\n", "6:12: unknown key 'reachs'; did you mean 'reaches'?"),
+        (
+            head + "- namespace: x\n  expect: refusd\n",
+            "6:11: 'refusd' is not an outcome: write succeeds, refused or silent, or a mapping"
+        ),
+        (
+            head + "- namespace: x\n  expect: {fails: EADDRINUS}\n",
+            "6:19: 'EADDRINUS' is not an errno: write its name, such as EADDRINUSE"
+        ),
+        (head + "- namespace: [x]\n", "5:14: expected text, found a list"),
+        (head + "- namespace:\n", "5:13: expected text, found nothing"),
+        (
+            head + "- flood: {name: f, from: x, to: '192.0.2.1:5', datagrams: many, bytes: 32}\n",
+            "5:59: expected a whole number from -9223372036854775808 to 9223372036854775807, found 'many'"
+        ),
+        ("name: a/b\nsummary: x\nsteps: 5\n", "3:8: expected a list, found '5'"),
+        ("- a\n", "1:1: expected a mapping (key: value), found a list"),
+        ("name: a/b\nname: c/d\n", "1:1: the mapping that begins here has the key 'name' twice"),
+        ("name: [a\n", "2:1: not YAML: while parsing a flow sequence did not find expected ',' or ']'"),
+    ])
+func mistakes(text: String, expected: String) {
+    let error = #expect(throws: FixtureFileError.self) { try FixtureFile.decode(text, file: "bug.yaml") }
+    #expect(error?.description == "bug.yaml:\(expected)")
+}
+
+@Test("a mistake that belongs to no place is told with the file")
+func mistakesOfTheWhole() throws {
+    func message(_ text: String) -> String? {
+        #expect(throws: FixtureFileError.self) { try FixtureFile.decode(text, file: "bug.yaml") }?.description
+    }
+    #expect(message("") == "bug.yaml: holds no fixture")
+    #expect(
+        message("name: nonsense\nsummary: x\nsteps:\n- namespace: x\n")
+            == "bug.yaml: 'nonsense' is not a fixture name: write family/name in lower-case words joined by -")
+    let missing = #expect(throws: FixtureFileError.self) { try FixtureFile.read("/nonexistent/bug.yaml") }
+    #expect(missing?.line == nil && missing?.description.hasPrefix("/nonexistent/bug.yaml: cannot be read") == true)
+}
+
+@Test("versions, ports and names need no quotation marks")
+func bareScalars() throws {
+    let text =
+        head + """
+            - namespace: 7
+            - sweep: {from: x, protocol: udp, addresses: 192.0.2.0/24, ports: 53}
+              expect:
+              - {outcome: refused, until: 5.20}
+              - {outcome: silent, since: [5.20, 5.10.135]}
+            """
+    let fixture = try FixtureFile.decode(text, file: "x.yaml")
+    #expect(fixture.steps[0].action == .namespace("7"))
+    #expect(fixture.steps[1].expect[0].until == VersionSet(KernelVersion(5, 20)))
+    #expect(fixture.steps[1].expect[1].since == VersionSet(KernelVersion(5, 20), KernelVersion(5, 10, 135)))
+}
