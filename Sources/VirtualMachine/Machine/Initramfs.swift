@@ -9,8 +9,8 @@ public struct Initramfs: Sendable, Hashable {
     /// Programs of this machine that a fixture's shell lines may use, and the packages that have them.
     private static let programs = [
         ("ip", "iproute2"), ("ss", "iproute2"),
-        // As the shell: busybox's own prefers its applets to what is in PATH, so `ip` would be busybox's.
-        ("dash", "dash"),
+        // In place of busybox's, which prefer their applets to what is in PATH: `ip` would be busybox's.
+        ("dash", "dash"), ("nsenter", "util-linux"),
     ]
 
     /// Makes the archive for `kernel`, unless it is cached.
