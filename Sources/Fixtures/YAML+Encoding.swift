@@ -11,6 +11,9 @@ extension FixtureFile {
     /// Lists that may be left out, and say nothing when empty.
     private static let optionalLists: Set = ["because", "tags", "requires", "sabotages", "omit", "replace", "options"]
 
+    /// Lists whose entries fit on a line each.
+    private static let oneLiners: Set = ["ends", "answers", "expect"]
+
     /// Mappings by names, which a dictionary gives in no order.
     private static let dictionaries: Set = ["replace", "received"]
 
@@ -18,7 +21,7 @@ extension FixtureFile {
         switch node {
         case .scalar, .alias: return node
         case .sequence(let sequence):
-            let entries = sequence.map { tidy($0) }
+            let entries = sequence.map { tidy($0, key: key.flatMap { oneLiners.contains($0) ? $0 : nil }) }
             // `because` holds sentences: a line for each.
             let isFlow = key != "because" && entries.allSatisfy(isScalar)
             return .sequence(.init(entries, sequence.tag, isFlow ? .flow : .block))
@@ -31,7 +34,10 @@ extension FixtureFile {
             }
             if let key, dictionaries.contains(key) { pairs.sort { ($0.0.string ?? "") < ($1.0.string ?? "") } }
             // What an action or an expectation says fits on its line: {from: client, protocol: udp, …}.
-            let isFlow = key != nil && pairs.allSatisfy { isScalar($0.1) || isFlowList($0.1) }
+            let nested = pairs.count { $0.1.mapping != nil }
+            let isFlow =
+                key != nil && nested <= 2
+                && pairs.allSatisfy { isScalar($0.1) || $0.1.sequence?.style == .flow || $0.1.mapping?.style == .flow }
             return .mapping(.init(pairs, mapping.tag, isFlow ? .flow : .block))
         }
     }
@@ -40,6 +46,4 @@ extension FixtureFile {
         if case .scalar = node { return true }
         return false
     }
-
-    private static func isFlowList(_ node: Node) -> Bool { node.sequence?.style == .flow }
 }

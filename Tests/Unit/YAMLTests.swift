@@ -120,6 +120,40 @@ func layout() throws {
             """)
 }
 
+@Test("what a step or an expectation says stays on a line where it fits, and lists of mappings do not")
+func nestedLayout() throws {
+    let end = VirtualLink.End(namespace: "a", device: "e0", addresses: ["198.51.100.1/24"])
+    let fixture = Fixture(
+        name: "a/b", summary: "Text.", because: [],
+        steps: [
+            Step(.veth(VirtualLink(end, end))),
+            Step(.drain("web"), expect: [Expectation(.received(["b": .exactly(20), "a": Bounds(atLeast: 1)]))]),
+            Step(
+                .drops("web"),
+                expect: [
+                    Expectation(.count(.exactly(0)), until: VersionSet(KernelVersion(5, 20))),
+                    Expectation(.silent, since: VersionSet(KernelVersion(5, 20))),
+                ]),
+        ])
+    #expect(
+        try FixtureFile.encode(fixture) == """
+            name: a/b
+            summary: Text.
+            steps:
+            - veth:
+                ends:
+                - {namespace: a, device: e0, addresses: [198.51.100.1/24]}
+                - {namespace: a, device: e0, addresses: [198.51.100.1/24]}
+            - drain: web
+              expect: {received: {a: {at-least: 1}, b: {at-least: 20, at-most: 20}}}
+            - drops: web
+              expect:
+              - {count: {at-least: 0, at-most: 0}, until: '5.20'}
+              - {outcome: silent, since: '5.20'}
+
+            """)
+}
+
 /// Lines 1 to 4 of a file; its steps follow.
 private let head = "name: a/b\nsummary: Text.\n# why\nsteps:\n"
 

@@ -113,8 +113,10 @@ extension World {
     }
 
     /// iproute2's, by its path: busybox's nsenter would take its own `ip` for any other name.
-    private static let ipCommand =
-        ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"].first { access($0, X_OK) == 0 } ?? "ip"
+    private static let ipCommand: String = {
+        let candidates: [String] = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"]
+        return candidates.first { access($0, X_OK) == 0 } ?? "ip"
+    }()
 
     /// Runs lines of ip(8) in one process.
     private func ip(_ lines: [String], in namespace: Namespace) async throws {
