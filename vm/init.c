@@ -67,7 +67,7 @@ static void set(const char *path, const char *value)
 		close(fd);
 }
 
-// Loads /lib/modules/NAME.ko for each line of /lib/modules/order: dependencies come first there.
+// Loads /lib/modules/NAME.ko for each "NAME PARAMETERS" in /lib/modules/order: dependencies come first there.
 static void load_modules(void)
 {
 	FILE *order = fopen("/lib/modules/order", "re");
@@ -75,13 +75,17 @@ static void load_modules(void)
 
 	if (!order)
 		return;
-	while (fscanf(order, "%127s", name) == 1) {
+	while (fgets(name, sizeof name, order)) {
+		char *parameters = strchr(name, ' ');
 		char path[160];
 		int fd;
 
+		name[strcspn(name, "\n")] = 0;
+		if (parameters)
+			*parameters++ = 0;
 		snprintf(path, sizeof path, "/lib/modules/%s.ko", name);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || (syscall(SYS_finit_module, fd, "", 0) < 0 && errno != EEXIST))
+		if (fd < 0 || (syscall(SYS_finit_module, fd, parameters ? parameters : "", 0) < 0 && errno != EEXIST))
 			problem("load module", name, errno);
 		if (fd >= 0)
 			close(fd);

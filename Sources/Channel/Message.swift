@@ -42,6 +42,9 @@ public enum LogMarker {
     /// What PID 1 says before it powers off because the agent is gone.
     public static let agentGone = "lab-init: the agent "
 
+    /// Written before `ready` is sent: what comes before it belongs to the boot.
+    public static let ready = "binding-lab: ready"
+
     public static func began(trial: Int) -> String { "binding-lab: trial \(trial) begins" }
     /// Written before `finished` is sent: once it is on the console, so is all that the trial left in the log.
     public static func ended(trial: Int) -> String { "binding-lab: trial \(trial) is over" }

@@ -9,6 +9,7 @@ struct Agent {
     let log: KernelLog
 
     func serve() async throws {
+        log.write(LogMarker.ready)
         try channel.send(.ready(try KernelIdentity(), problems: linesOfFile("/run/lab-problems") + log.problems))
         while true {
             do {

@@ -44,6 +44,26 @@ struct MachineSelfTests {
         #expect(results.map(\.verdict) == [.conforms, .conforms, .conforms], "\(results)")
     }
 
+    @Test func `Fixtures and output of hundreds of kilobytes pass the channel whole`() async throws {
+        let kernel = try #require(TestGuest.kernel)
+        let size = 150_000
+        // Longer than what a shell takes as one argument, so in many steps.
+        let steps = (0..<100).map { index in
+            Step(
+                .exec(Command(in: "test", ": " + String(repeating: "x", count: size / 100) + "; echo \(index)")),
+                expect: [Expectation(.exits(0, output: "\(index)"))])
+        }
+        let flood = Step(
+            .exec(Command(in: "test", "head -c \(size) /dev/zero | tr '\\0' y; echo; echo end")),
+            expect: [Expectation(.exits(0, output: "end"))])
+        let big = Trial(
+            Fixture(
+                name: "self-test/big", summary: "much passes", because: [],
+                steps: [Step(.namespace("test"))] + steps + [flood]))
+        let results = try await TestGuest.runner(for: kernel).run([big], on: kernel) { _ in }
+        #expect(results.map(\.verdict) == [.conforms], "\(results.map(\.deviation?.observed))")
+    }
+
     @Test func `A panic is a crash of the trial that ran, with the kernel's last words`() async throws {
         let deviation = try expectOnlySecond(.crashed, await results(.panic))
         #expect(deviation.observed.contains("Kernel panic - not syncing: sysrq triggered crash"))
@@ -85,6 +105,18 @@ struct MachineSelfTests {
             [Self.trial("first"), Self.trial("second"), Self.trial("third")], on: kernel
         ) { if case .phase = $0 { boots.increment() } }
         #expect(results.map(\.verdict) == [.broken, .broken, .broken])
+        #expect(boots.value == 2)
+    }
+
+    @Test func `A kernel that does not come up in time hangs, and is not waited for a third time`() async throws {
+        let kernel = try #require(TestGuest.kernel)
+        var runner = try await TestGuest.runner(for: kernel)
+        runner.options.kernelDeadline = .milliseconds(50)
+        let boots = Counter()
+        let results = try await runner.run(
+            [Self.trial("first"), Self.trial("second"), Self.trial("third")], on: kernel
+        ) { if case .phase = $0 { boots.increment() } }
+        #expect(results.map(\.verdict) == [.hung, .hung, .hung])
         #expect(boots.value == 2)
     }
 

@@ -100,7 +100,7 @@ public struct ConsoleLog: Sendable, Hashable {
         private static let cut = "[ cut here ]"
 
         mutating func take(_ line: String) {
-            if line.contains("binding-lab: trial ") || line.contains("lab-init: ") {
+            if line.contains("binding-lab: ") || line.contains("lab-init: ") {
                 close()
                 harmless = 0
                 // Another's message may be glued to ours.

@@ -89,13 +89,14 @@ public struct GuestRunner: Sendable {
             image: kernel.image, initramfs: initramfs, accelerator: accelerator, options: options, in: run
         ) { machine in
             do {
-                let (identity, problems) = try await machine.start()
-                progress.identity = identity
+                let start = try await machine.start()
+                progress.identity = start.identity
+                progress.logOffset = start.log.count
                 session.hasBooted = true
-                for problem in problems { report(.phase(kernel: kernel.name, doing: "the guest: \(problem)")) }
+                for problem in start.problems { report(.phase(kernel: kernel.name, doing: "the guest: \(problem)")) }
                 for (index, trial) in trials.enumerated() {
                     report(.began(kernel: kernel.name, trial: trial.id))
-                    if index == 0, judgingBoot, let result = try bootSplat(machine, trial, on: kernel, &progress) {
+                    if index == 0, judgingBoot, let result = bootSplat(start, trial, on: kernel) {
                         session.results.append(result)
                         report(.finished(result))
                         continue
@@ -120,16 +121,12 @@ public struct GuestRunner: Sendable {
         return session
     }
 
-    /// The result for a first trial that inherits what the kernel logged while it booted, if it did.
-    private func bootSplat(
-        _ machine: Machine, _ trial: Trial, on kernel: Kernel, _ progress: inout Progress
-    ) throws -> FixtureResult? {
-        let bytes = try machine.console.bytes()
-        progress.logOffset = bytes.count
-        guard let splat = ConsoleLog(String(decoding: bytes, as: UTF8.self)).splats.first else { return nil }
+    /// The result for a first trial that inherits what the kernel logged while it booted, if that is a splat.
+    private func bootSplat(_ start: Machine.Start, _ trial: Trial, on kernel: Kernel) -> FixtureResult? {
+        guard let splat = ConsoleLog(String(decoding: start.log, as: UTF8.self)).splats.first else { return nil }
         return FixtureResult(
-            fixture: trial.fixture, sabotage: trial.sabotage, kernel: kernel.name,
-            release: progress.identity?.release ?? "", verdict: .crashed, seconds: 0,
+            fixture: trial.fixture, sabotage: trial.sabotage, kernel: kernel.name, release: start.identity.release,
+            verdict: .crashed, seconds: 0,
             deviation: Deviation(
                 step: nil, action: "boot", expected: "a kernel that boots without complaint", observed: splat.summary,
                 log: splat.lines))
@@ -149,8 +146,10 @@ public struct GuestRunner: Sendable {
         while ending == nil {
             let left = options.fixtureDeadline - (clock.now - progress.began)
             guard left > .zero else { throw Loss.deadline(.fixture, options.fixtureDeadline) }
-            switch try await machine.mailbox.next(within: min(left, options.silenceDeadline)) {
-            case nil: throw Loss.deadline(.fixture, min(left, options.silenceDeadline))
+            let limit = min(left, options.silenceDeadline)
+            switch try await machine.mailbox.next(within: limit) {
+            case nil where limit == left: throw Loss.deadline(.fixture, options.fixtureDeadline)
+            case nil: throw Loss.deadline(.fixture, limit)
             case .closed: throw Loss.gone
             case .damaged(let error): throw Loss.channel(error)
             case .notice(.began(let step)): progress.step = step
@@ -170,7 +169,7 @@ public struct GuestRunner: Sendable {
             return FixtureResult(
                 fixture: trial.fixture, sabotage: trial.sabotage, kernel: kernel.name,
                 release: progress.identity?.release ?? "", verdict: .crashed, seconds: seconds,
-                deviation: deviation(trial, progress, observed: splat.summary, log: splats.flatMap(\.lines)))
+                deviation: deviation(trial, progress, observed: splat.summary, log: lines(of: splats)))
         }
         progress.logOffset += log.count
         guard let identity = progress.identity, let ending else { throw Loss.outOfTurn("no ending") }
@@ -188,7 +187,7 @@ public struct GuestRunner: Sendable {
             let log = ConsoleLog(try console.text(from: progress.logOffset))
             if let splat = log.splats.first {
                 verdict = .crashed
-                found = deviation(trial, progress, observed: splat.summary, log: log.splats.flatMap(\.lines))
+                found = deviation(trial, progress, observed: splat.summary, log: lines(of: log.splats))
             } else {
                 let judged = judge(loss, end: end, log: log)
                 verdict = judged.verdict
@@ -224,6 +223,9 @@ public struct GuestRunner: Sendable {
         case .noConsole(let reason): return (.broken, "there is no kernel log to judge by: \(reason)")
         }
     }
+
+    /// The first splat is the one to explain; those that follow are often its consequences.
+    private func lines(of splats: [ConsoleLog.Splat]) -> [String] { Array(splats.flatMap(\.lines).prefix(80)) }
 
     private func deviation(_ trial: Trial, _ progress: Progress, observed: String, log: [String]) -> Deviation {
         let steps = trial.fixture.steps

@@ -7,7 +7,11 @@ public struct Initramfs: Sendable, Hashable {
     public let absentModules: [String]
 
     /// Programs of this machine that a fixture's shell lines may use, and the packages that have them.
-    private static let programs = [("ip", "iproute2"), ("ss", "iproute2")]
+    private static let programs = [
+        ("ip", "iproute2"), ("ss", "iproute2"),
+        // In place of busybox's, which prefer their applets to what is in PATH: `ip` would be busybox's.
+        ("dash", "dash"), ("nsenter", "util-linux"),
+    ]
 
     /// Makes the archive for `kernel`, unless it is cached.
     public static func prepare(
@@ -16,7 +20,7 @@ public struct Initramfs: Sendable, Hashable {
         let busybox = try Tool("busybox", package: "busybox-static")
         let tools = try programs.map { try Tool($0.0, package: $0.1) }
         var modules = KernelModules(directory: kernel.modules)
-        let form = 1
+        let form = 2
         let key = try await ContentKey.of(
             files: [], in: "/",
             salt: ["\(form)", artifacts.key] + KernelModules.wanted + modules.stamps
@@ -76,6 +80,7 @@ public struct Initramfs: Sendable, Hashable {
                 archive.add(file: library, content: try Files.read(library))
             }
         }
+        archive.add(link: "bin/sh", to: "dash")
         for applet in try await busybox.text(["--list"], on: "its applets").split(separator: "\n") {
             archive.add(link: "bin/\(applet)", to: "busybox")
         }
@@ -83,8 +88,7 @@ public struct Initramfs: Sendable, Hashable {
         for module in modules.modules {
             archive.add(file: "lib/modules/\(module.name).ko", mode: 0o644, content: module.content)
         }
-        let order = modules.modules.map { "\($0.name)\n" }.joined()
-        archive.add(file: "lib/modules/order", mode: 0o644, content: Array(order.utf8))
+        archive.add(file: "lib/modules/order", mode: 0o644, content: Array(modules.order.utf8))
         return archive.finished()
     }
 

@@ -5,6 +5,9 @@ struct KernelModules: Sendable {
     /// Links between namespaces, and what `ss` asks about sockets.
     static let wanted = ["veth", "dummy", "inet_diag", "tcp_diag", "udp_diag"]
 
+    /// A dummy device that nobody asked for would be in the way of a fixture that counts devices.
+    private static let parameters = ["dummy": "numdummies=0"]
+
     struct Module: Sendable {
         var name: String
         /// The ELF file, decompressed.
@@ -13,6 +16,14 @@ struct KernelModules: Sendable {
 
     /// In the order in which they have to be loaded.
     private(set) var modules: [Module] = []
+
+    /// What PID 1 reads: a module and its parameters per line.
+    var order: String {
+        modules.map { module in
+            module.name + (KernelModules.parameters[module.name].map { " \($0)" } ?? "") + "\n"
+        }.joined()
+    }
+
     /// Wanted, and not in the directory: built in, or not configured. The features' probes tell which.
     private(set) var absent: [String] = []
 

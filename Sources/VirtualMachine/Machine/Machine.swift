@@ -62,28 +62,30 @@ struct Machine: Sendable {
             + self.arguments(
                 image: image, initramfs: initramfs, accelerator: accelerator, options: options, console: console,
                 pidFile: "\(run.path)/qemu.pid")
-        let result = try await Subprocess.run(
-            .path(FilePath(guardian.path)), arguments: Arguments(arguments), platformOptions: platform,
-            input: .inputWriter, output: .sequence,
-            error: .fileDescriptor(errors, closeAfterSpawningProcess: true)
-        ) { execution in
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                let mailbox = Mailbox()
-                group.addTask {
-                    await receive(execution.standardOutput, into: mailbox)
-                }
-                let machine = Machine(console: console, mailbox: mailbox, options: options) { bytes in
-                    _ = try await execution.standardInputWriter.write(bytes)
-                }
-                let value: Value
-                do {
-                    value = try await body(machine)
-                } catch {
+        let result = try await spawned(qemu) {
+            try await Subprocess.run(
+                .path(FilePath(guardian.path)), arguments: Arguments(arguments), platformOptions: platform,
+                input: .inputWriter, output: .sequence,
+                error: .fileDescriptor(errors, closeAfterSpawningProcess: true)
+            ) { execution in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    let mailbox = Mailbox()
+                    group.addTask {
+                        await receive(execution.standardOutput, into: mailbox)
+                    }
+                    let machine = Machine(console: console, mailbox: mailbox, options: options) { bytes in
+                        _ = try await execution.standardInputWriter.write(bytes)
+                    }
+                    let value: Value
+                    do {
+                        value = try await body(machine)
+                    } catch {
+                        await execution.teardown(using: [])
+                        throw error
+                    }
                     await execution.teardown(using: [])
-                    throw error
+                    return value
                 }
-                await execution.teardown(using: [])
-                return value
             }
         }
         let status = result.terminationStatus
@@ -92,6 +94,16 @@ struct Machine: Sendable {
         let end = End(
             isOrderly: status.isSuccess && !said.contains("terminating on signal"), status: "\(status)", errors: said)
         return (result.closureResult, end)
+    }
+
+    /// Says what a failure to start or to watch QEMU is: the lab's, unless it was cancelled.
+    private static func spawned<Result>(_ qemu: Tool, _ run: () async throws -> Result) async throws -> Result {
+        do {
+            return try await run()
+        } catch let error as SubprocessError {
+            try Task.checkCancellation()
+            throw MachineError.cannot("run", on: qemu.path, reason: "\(error)")
+        }
     }
 
     private static func arguments(
@@ -146,10 +158,18 @@ struct Machine: Sendable {
         mailbox.put(.closed)
     }
 
+    /// What a guest says of itself when it is up.
+    struct Start: Sendable {
+        var identity: KernelIdentity
+        var problems: [String]
+        /// The kernel's log up to here.
+        var log: [UInt8]
+    }
+
     /// Waits until the agent is ready.
     ///
     /// - Throws: ``Loss``, or `CancellationError`.
-    func start() async throws -> (identity: KernelIdentity, problems: [String]) {
+    func start() async throws -> Start {
         let console = console
         try await wait(for: .spawn, within: options.spawnDeadline) { console.exists }
         try await waitForLog(LogMarker.initStarted, from: 0, phase: .kernel, within: options.kernelDeadline)
@@ -158,7 +178,10 @@ struct Machine: Sendable {
             switch try await mailbox.next(within: deadline - .now) {
             case nil: throw Loss.deadline(.agent, options.agentDeadline)
             case .closed: throw Loss.gone
-            case .notice(.ready(let identity, let problems)): return (identity, problems)
+            case .notice(.ready(let identity, let problems)):
+                let log = try await waitForLog(
+                    LogMarker.ready, from: 0, phase: .log, within: options.logDeadline)
+                return Start(identity: identity, problems: problems, log: log)
             // Whatever the kernel made of the port before the agent had it.
             case .damaged(.garbage): continue
             case .damaged(let error): throw Loss.channel(error)

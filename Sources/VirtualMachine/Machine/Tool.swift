@@ -28,9 +28,12 @@ struct Tool: Sendable, Hashable {
     func run(
         _ arguments: [String], in directory: String? = nil, input: [UInt8] = [], on: String
     ) async throws -> [UInt8] {
+        var platform = PlatformOptions()
+        // A compiler driver that is asked politely takes its own children along.
+        platform.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(3))]
         let result = try await Subprocess.run(
             .path(FilePath(path)), arguments: Arguments(arguments),
-            workingDirectory: directory.map { FilePath($0) },
+            workingDirectory: directory.map { FilePath($0) }, platformOptions: platform,
             input: .array(input), output: .bytes(limit: 256 << 20), error: .string(limit: 4 << 20))
         try Task.checkCancellation()
         guard result.terminationStatus.isSuccess else {
