@@ -35,8 +35,7 @@ extension World {
             // then calls nk0.
             try await ip(
                 [
-                    "\(add) type netkit", "link set nk0 name \(second.device)",
-                    "link set \(second.device) netns \(far.path)",
+                    "\(add) type netkit", "link set nk0 name \(second.device) netns \(far.path)",
                 ] + up(first), in: near)
         }
         try await ip(up(second), in: far)

@@ -145,6 +145,8 @@ public struct KernelFetcher: Sendable {
             progress("\(series.name): \(record.origin) is in the cache")
             return kernel(entry, record)
         }
+        // An entry whose record cannot be read is of another version of the lab, or damaged.
+        if cache.contains(entry) { try cache.clear(entry) }
         let size = DebianPackage.size(packages.map(\.bytes).reduce(0, +))
         progress("\(series.name): downloading \(image.name) \(image.version) from \(name), \(size)")
         try await cache.publish(entry) { directory in
