@@ -29,7 +29,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
     private func packages() async -> Finding {
         let subject = "packages"
-        guard let root = try? Repository.root() else {
+        guard let root = try? PackageRoot.find() else {
             return Finding(subject: subject, text: "not checked: lab runs outside its working copy", isGood: nil)
         }
         let answer = await ask("/bin/sh", ["\(root)/scripts/setup", "--check"])

@@ -115,7 +115,7 @@ struct KernelChoice: Sendable {
     }
 
     static func catalogue() throws -> KernelCatalogue {
-        try KernelCatalogue.load(from: Repository.root() + "/vm/kernels.yaml")
+        try KernelCatalogue.load(from: PackageRoot.find() + "/vm/kernels.yaml")
     }
 
     static func unknown(_ name: String, _ known: [String]) -> Misuse {

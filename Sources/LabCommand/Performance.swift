@@ -65,7 +65,11 @@ struct Performance: Sendable {
 
     private func perform(on kernel: Kernel, with runner: GuestRunner, _ progress: ProgressLine) async throws {
         do {
-            _ = try await runner.run(trials, on: kernel) { recorder.report($0) }
+            _ = try await runner.run(trials, on: kernel) { event in
+                guard case .finished(var result) = event else { return recorder.report(event) }
+                result.origin = kernel.origin
+                recorder.report(.finished(result))
+            }
         } catch let error where !Task.isCancelled {
             progress.warn("\(kernel.name): \(error)")
             recorder.fail(trials, on: kernel.name, because: error)

@@ -4,7 +4,7 @@ import Lab
 /// The report for programs: one JSON object per line and result, keys sorted.
 ///
 /// Schema 1. Every object has `schema`, `fixture`, `variant` (or null), `sabotage` (or null), `kernel`,
-/// `release` (empty where the kernel never came up), `verdict`, `seconds` and `measurements`, an array of
+/// `release` (empty where the kernel never came up), `origin` (the kernel's package, or null), `verdict`, `seconds` and `measurements`, an array of
 /// `{"name", "unit", "value"}`. Every verdict but `conforms` adds `step` (from 1, or null where none had
 /// begun), `action`, `expected`, `observed` and `log`, an array of the kernel log's last lines.
 ///
@@ -34,7 +34,7 @@ public enum JSONReport {
         var result: FixtureResult
 
         enum CodingKeys: String, CodingKey {
-            case schema, fixture, variant, sabotage, kernel, release, verdict, seconds, measurements
+            case schema, fixture, variant, sabotage, kernel, release, origin, verdict, seconds, measurements
             case step, action, expected, observed, log
         }
 
@@ -46,6 +46,7 @@ public enum JSONReport {
             try container.encode(result.sabotage, forKey: .sabotage)
             try container.encode(result.kernel, forKey: .kernel)
             try container.encode(result.release, forKey: .release)
+            try container.encode(result.origin, forKey: .origin)
             try container.encode(result.verdict, forKey: .verdict)
             try container.encode((result.seconds * 1000).rounded() / 1000, forKey: .seconds)
             try container.encode(result.measurements, forKey: .measurements)

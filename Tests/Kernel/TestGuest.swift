@@ -1,22 +1,8 @@
 import Foundation
 import Synchronization
-import VirtualMachine
 
-/// The guest that the lab's tests of itself boot.
+/// What the tests of machines look at from outside.
 enum TestGuest {
-    static var kernel: Kernel? {
-        guard let value = ProcessInfo.processInfo.environment["LAB_TEST_KERNEL"] else { return nil }
-        let parts = value.split(separator: ":").map(String.init)
-        return Kernel(name: "test", image: parts[0], modules: parts.count > 1 ? parts[1] : nil)
-    }
-
-    static func runner(for kernel: Kernel) async throws -> GuestRunner {
-        let cache = try Cache.standard()
-        let artifacts = try await GuestArtifacts.prepare(cache: cache)
-        let choice = try await Accelerator.choose(booting: kernel, artifacts: artifacts, cache: cache)
-        return GuestRunner(artifacts: artifacts, accelerator: choice.accelerator, cache: cache)
-    }
-
     /// A directory that is gone when `body` ends.
     static func withDirectory<Result>(_ body: (String) async throws -> Result) async throws -> Result {
         let path = NSTemporaryDirectory() + "binding-lab-\(UInt64.random(in: 0 ... .max))"

@@ -152,14 +152,14 @@ func jsonLines() {
     #expect(lines.count == 7)
     #expect(
         lines[0] == """
-            {"fixture":"ranges/two-dns","kernel":"6.12","measurements":[],"release":"6.12.9-cloud-amd64",\
+            {"fixture":"ranges/two-dns","kernel":"6.12","measurements":[],"origin":null,"release":"6.12.9-cloud-amd64",\
             "sabotage":null,"schema":1,"seconds":0.25,"variant":"udp-ipv4","verdict":"conforms"}
             """)
     #expect(
         lines[1] == """
             {"action":"udp probe from client to 192.0.2.1:53","expected":"reaches web, and no other socket",\
             "fixture":"ranges/two-dns","kernel":"6.12","log":[],"measurements":[],\
-            "observed":"refused (ECONNREFUSED), nothing received","release":"6.12.9-cloud-amd64","sabotage":null,\
+            "observed":"refused (ECONNREFUSED), nothing received","origin":null,"release":"6.12.9-cloud-amd64","sabotage":null,\
             "schema":1,"seconds":0.25,"step":7,"variant":"udp-ipv6","verdict":"deviates"}
             """)
     #expect(lines[2].contains(#""measurements":[{"name":"sockets","unit":"","value":1},"#))

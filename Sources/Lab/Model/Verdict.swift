@@ -44,6 +44,8 @@ public struct FixtureResult: Hashable, Sendable, Codable {
     public var kernel: String
     /// `uname -r`; empty where the kernel never came up.
     public var release: String
+    /// The package and version that the kernel was resolved to; nil for one that was given by its path.
+    public var origin: String?
     public var verdict: Verdict
     public var seconds: Double
     /// Set for every verdict but `conforms`.

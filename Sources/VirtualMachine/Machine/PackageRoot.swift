@@ -1,10 +1,10 @@
 import FoundationEssentials
 
 /// Where the sources of the guest are: beside those of the lab.
-enum PackageRoot {
+public enum PackageRoot {
     /// `LAB_ROOT`, else the nearest directory with our Package.swift at or above the working directory or
     /// the running executable.
-    static func find() throws(MachineError) -> String {
+    public static func find() throws(MachineError) -> String {
         if let root = Environment.value("LAB_ROOT") {
             guard isRoot(root) else { throw .noPackage(searched: ["LAB_ROOT=\(root)"]) }
             return root

@@ -1,0 +1,53 @@
+import Fixtures
+import Lab
+import SystemPackage
+import Testing
+import VirtualMachine
+
+extension KernelTests {
+    @Suite struct FixtureTests {
+        private static let trials = Catalogue.all.filter { !$0.tags.contains("slow") }.map { Trial($0) }
+
+        @Test(.enabled(TestKernels.hint) { await TestKernels.canBoot }, arguments: TestKernels.series)
+        func `every fixture conforms, or is unsupported as declared, in a guest`(series: String) async throws {
+            let kernel = try await TestKernels.kernel(series)
+            let results = try await TestKernels.runner(for: kernel).run(Self.trials, on: kernel) { _ in }
+            #expect(results.count == Self.trials.count)
+            expectNoDeviation(results)
+        }
+
+        @Test(.enabled(if: TestKernels.canUseHost, TestKernels.rootHint))
+        func `every fixture conforms, or is unsupported as declared, on the running kernel`() async throws {
+            let results = await HostRunner(programs: try await programs()).run(Self.trials) { _ in }
+            #expect(results.count == Self.trials.count)
+            expectNoDeviation(results)
+        }
+
+        @Test(.enabled(if: TestKernels.canUseHost, TestKernels.rootHint))
+        func `every fixture deviates in each of the worlds where it must`() async throws {
+            let trials = try Self.trials.flatMap { trial in
+                try trial.fixture.sabotages.map { try Trial(trial.fixture, under: $0) }
+            }
+            let results = await HostRunner(programs: try await programs()).run(trials) { _ in }
+            #expect(results.count == trials.count)
+            expectNoDeviation(results)
+        }
+
+        private func programs() async throws -> FilePath {
+            FilePath(try await GuestArtifacts.preparePrograms(cache: try Cache.standard()))
+        }
+
+        private func expectNoDeviation(_ results: [FixtureResult]) {
+            for result in results where result.verdict != .conforms && result.verdict != .unsupported {
+                let deviation = result.deviation
+                Issue.record(
+                    """
+                    \(result.id)\(result.sabotage.map { " under \($0)" } ?? "") on \(result.release): \(result.verdict)
+                    step \(deviation?.step ?? 0): \(deviation?.action ?? "")
+                    expected: \(deviation?.expected ?? "")
+                    observed: \(deviation?.observed ?? "")
+                    """)
+            }
+        }
+    }
+}
