@@ -57,9 +57,18 @@ let package = Package(
         .testTarget(
             name: "Unit",
             dependencies: [
-                "Addressing", "Channel", "Fixtures", "Lab", "Report", "SocketLookup", "VirtualMachine",
+                "Addressing", "Channel", "Fixtures", "Lab", "LabCommand", "Report", "SocketLookup", "VirtualMachine",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ]),
-        .testTarget(name: "Kernel", dependencies: ["Channel", "Fixtures", "Lab", "Report", "VirtualMachine"]),
+        .testTarget(
+            name: "Kernel",
+            dependencies: [
+                "Addressing", "Channel", "CLinux", "Fixtures", "Lab", "LabCommand", "Report", "SocketLookup",
+                "VirtualMachine",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )

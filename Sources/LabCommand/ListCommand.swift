@@ -24,19 +24,35 @@ struct ListCommand: AsyncParsableCommand {
         let fixtures = try Selection(selection, tags: Set(tags), includesSlow: true).fixtures(from: Catalogue.all)
         switch format {
         case .text:
-            var table = Table()
-            for fixture in fixtures {
-                table.rows.append([
-                    .init(fixture.id), .init(fixture.tags.joined(separator: ",")), .init(fixture.summary),
-                ])
-            }
-            try StandardOutput.write(table.lines().joined(separator: "\n") + "\n")
+            try StandardOutput.write(Self.grouped(fixtures).joined(separator: "\n") + "\n")
         case .json:
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let lines = try fixtures.map { String(decoding: try encoder.encode(Line($0)), as: UTF8.self) + "\n" }
             try StandardOutput.write(lines.joined())
         }
+    }
+
+    /// Families, behaviours and their variants; a fixture's full name is `family/name:variant`.
+    private static func grouped(_ fixtures: [Fixture]) -> [String] {
+        var lines: [String] = []
+        var names: [String] = []
+        let variants = Dictionary(grouping: fixtures, by: \.name)
+        for fixture in fixtures where !names.contains(fixture.name) {
+            if names.last.map({ $0.prefix { $0 != "/" } != fixture.family }) ?? true {
+                lines.append((lines.isEmpty ? "" : "\n") + fixture.family + "/")
+            }
+            names.append(fixture.name)
+            let alike = variants[fixture.name] ?? []
+            lines.append("  " + fixture.name.dropFirst(fixture.family.count + 1))
+            lines.append("      \(fixture.summary)")
+            for reason in fixture.because { lines.append("      because: \(reason)") }
+            let named = alike.compactMap { fixture in
+                fixture.variant.map { $0 + (fixture.tags.contains("slow") ? " (slow)" : "") }
+            }
+            if !named.isEmpty { lines.append("      variants: \(named.joined(separator: ", "))") }
+        }
+        return lines
     }
 
     /// A fixture without its steps: those are what `lab show` is for.

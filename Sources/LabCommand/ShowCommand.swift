@@ -8,13 +8,16 @@ struct ShowCommand: AsyncParsableCommand {
 
     enum Format: String, ExpressibleByArgument, CaseIterable { case yaml }
 
-    @Argument(help: "family/name, or family/name:variant.")
+    @Argument(help: "family/name, family/name:variant, or a YAML file, which is shown as it was understood.")
     var name: String
 
     @Option(help: "How it is printed.")
     var format: Format = .yaml
 
     func run() async throws {
+        if name.hasSuffix(".yaml") || name.hasSuffix(".yml") {
+            return try StandardOutput.write(FixtureFile.encode(FixtureFile.read(name)))
+        }
         let found = try Selection([name], includesSlow: true).fixtures(from: Catalogue.all)
         // A file holds one fixture. The variants differ in little, so the first is a good start.
         let fixture = found[0]

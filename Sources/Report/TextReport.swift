@@ -166,15 +166,13 @@ public struct TextReport: Sendable {
         guard !measured.isEmpty else { return [] }
         var table = Table()
         for result in measured {
-            for measurement in result.measurements {
-                table.rows.append([
-                    .init(result.trial), .init(result.kernel.printable()), .init(measurement.name.printable()),
-                    .init(
-                        measurement.unit.isEmpty
-                            ? figure(measurement.value)
-                            : "\(figure(measurement.value)) \(measurement.unit.printable())"),
-                ])
+            let figures = result.measurements.map { measurement in
+                ([measurement.name, figure(measurement.value), measurement.unit].filter { !$0.isEmpty })
+                    .joined(separator: " ").printable()
             }
+            table.rows.append([
+                .init(result.trial), .init(result.kernel.printable()), .init(figures.joined(separator: ", ")),
+            ])
         }
         return ["Measured"] + table.lines(indent: "  ")
     }

@@ -79,8 +79,7 @@ func textReport() {
         UNSUPPORTED requires sk-lookup-test-run: not in this kernel, as declared, on 5.10 (1)
 
         Measured
-          scale/one-socket  6.12  sockets  1
-          scale/one-socket  6.12  bind     0.25 ms
+          scale/one-socket  6.12  sockets 1, bind 0.25 ms
 
         MISSING kernel 6.16: gone
         7 trials on 2 kernels in 1 min 12 s: 4 conform, 1 deviates, 1 unsupported, 1 crashed

@@ -78,8 +78,9 @@ func roundTrip() throws {
     #expect(try FixtureFile.encode(fixture) == text)
 }
 
-@Test("every built-in fixture survives being written as YAML and read back", arguments: Catalogue.all)
-func roundTripOfTheCatalogue(fixture: Fixture) throws {
+@Test("every built-in fixture survives being written as YAML and read back", arguments: Catalogue.all.map(\.id))
+func roundTripOfTheCatalogue(id: String) throws {
+    let fixture = try #require(Catalogue.all.first { $0.id == id })
     #expect(try FixtureFile.decode(FixtureFile.encode(fixture), file: "x.yaml") == fixture)
 }
 

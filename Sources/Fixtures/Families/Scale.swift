@@ -13,7 +13,8 @@ enum Scale {
             Step(
                 .sockets(
                     SocketRange(
-                        "site", in: "server", variant.transport, prefix: prefix, port: port, options: [.freeBind])),
+                        "site", in: "server", variant.transport, prefix: prefix, port: port, options: [.freeBind],
+                        measured: true)),
                 label: "open")
         }
         return Fixture(
@@ -42,7 +43,8 @@ enum Scale {
                     Step(
                         .sockets(
                             SocketRange(
-                                "site", in: "server", variant.transport, prefix: Prefix(plan.loopback), port: 8001)))
+                                "site", in: "server", variant.transport, prefix: Prefix(plan.loopback), port: 8001,
+                                measured: true)))
                 ]
                 + Scenery.dispatcher([
                     Scenery.register("site[\(plan.loopback)]", under: "site"),

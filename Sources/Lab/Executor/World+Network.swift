@@ -121,16 +121,10 @@ extension World {
         }
     }
 
-    /// iproute2's, by its path: busybox's nsenter would take its own `ip` for any other name.
-    private static let ipCommand: String = {
-        let candidates: [String] = ["/usr/sbin/ip", "/sbin/ip", "/usr/bin/ip", "/bin/ip"]
-        return candidates.first { access($0, X_OK) == 0 } ?? "ip"
-    }()
-
     /// Runs lines of ip(8) in one process.
     private func ip(_ lines: [String], in namespace: Namespace) async throws {
         let (status, output) = try await inNamespace(
-            namespace, [Self.ipCommand, "-batch", "-"], input: lines.joined(separator: "\n") + "\n")
+            namespace, ["ip", "-batch", "-"], input: lines.joined(separator: "\n") + "\n")
         guard status.isSuccess else {
             throw ExecutorError.commandFailed(
                 command: "ip in \(namespace.name): \(lines.joined(separator: "; "))", status: "\(status)",

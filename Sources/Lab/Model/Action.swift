@@ -157,11 +157,14 @@ public struct SocketRange: Hashable, Sendable {
     public var options: [SocketOption]
     /// SO_RCVBUF in bytes, as set (the kernel doubles it); nil leaves the default.
     public var receiveBuffer: Int?
+    /// Whether the number of sockets, the time to open them and the kernel memory they take are reported.
+    public var measured: Bool
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, prefix: Prefix, port: UInt16,
-        options: [SocketOption] = [], receiveBuffer: Int? = nil
+        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false
     ) {
+        self.measured = measured
         self.options = options
         self.receiveBuffer = receiveBuffer
         self.name = name
@@ -367,11 +370,12 @@ extension SocketDescription: Codable {
 
 extension SocketRange: Codable {
     private enum CodingKeys: String, CodingKey {
-        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer"
+        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
+        measured = try container.decodeIfPresent(Bool.self, forKey: .measured) ?? false
         name = try container.decode(String.self, forKey: .name)
         namespace = try container.decode(String.self, forKey: .namespace)
         `protocol` = try container.decode(TransportProtocol.self, forKey: .protocol)
