@@ -5,7 +5,8 @@ import Lab
 enum Ports {
     static let fixtures: [Fixture] = Variant.all.flatMap { variant in
         [
-            everyPortByTestRun(variant), everyPortOfAnAddress(variant), everyPortOfAnAddress(variant, slow: true),
+            everyPortByTestRun(variant), everyPortOfAPrefixByTestRun(variant), everyPortOfAnAddress(variant),
+            everyPortOfAnAddress(variant, slow: true),
             everyPortOfAPrefix(variant), carvedPort(variant),
         ]
     }
@@ -55,6 +56,28 @@ enum Ports {
                     testRun(variant, plan.service.host(2), [(1, 65535, "pass")]),
                 ],
             sabotages: [Sabotage("no-socket-registered", omit: ["register-all"])])
+    }
+
+    private static func everyPortOfAPrefixByTestRun(_ variant: Variant) -> Fixture {
+        let plan = AddressPlan(family: variant.family)
+        let (first, last) = (plan.service.host(0), plan.service.host(-1))
+        return Fixture(
+            name: "ports/every-port-of-a-prefix-by-test-run", variant: variant.id,
+            summary:
+                "Asked without packets for all 65,535 ports, the program picks the one socket for the first and the last address of a prefix, and carves a port out of every address.",
+            because: because, requires: [.skLookup, .testRun, .devicePair] + variant.features,
+            steps: scene(
+                variant,
+                [
+                    Scenery.bind(variant, plan.service, .all, to: "all"),
+                    Scenery.bind(variant, plan.service, PortRange(443), to: "web", label: "carve"),
+                ], more: ["web"])
+                + [first, last].map {
+                    testRun(variant, $0, [(1, 442, "all"), (443, 443, "web"), (444, 65535, "all")])
+                },
+            sabotages: [
+                Sabotage("no-socket-registered", omit: ["register-all"]), Sabotage("port-not-carved", omit: ["carve"]),
+            ])
     }
 
     private static func everyPortOfAnAddress(_ variant: Variant, slow: Bool = false) -> Fixture {
