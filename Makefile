@@ -4,7 +4,7 @@ KERNELS ?= 5.10 6.1 6.12 7.3
 LAB     := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: lab build test vm-test format format-check clean help
+.PHONY: lab build test vm-test sabotage format format-check clean help
 
 ## lab: set up, build, fetch one long-term kernel (or KERNEL=…), run every fixture, print the result
 lab: build
@@ -24,6 +24,10 @@ test:
 ## vm-test: every fixture on a kernel matrix (KERNELS="5.10 6.1 6.12 7.3", or KERNELS=all)
 vm-test: build
 	@$(LAB) run $(if $(filter all,$(KERNELS)),--all-kernels,$(addprefix --kernel ,$(KERNELS)))
+
+## sabotage: every fixture in each changed world in which it must not conform (KERNEL=6.12)
+sabotage: build
+	@$(LAB) run --sabotage --kernel $(KERNEL)
 
 ## format: lay out all Swift sources
 format:

@@ -5,7 +5,7 @@ import VirtualMachine
 struct KernelsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kernels", abstract: "The kernels that the lab knows and has.",
-        subcommands: [List.self, Fetch.self], defaultSubcommand: List.self)
+        subcommands: [List.self, Fetch.self, Path.self], defaultSubcommand: List.self)
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -62,6 +62,23 @@ struct KernelsCommand: AsyncParsableCommand {
                 }
             }
             if isIncomplete { throw ExitCode(ExitStatus.broken.rawValue) }
+        }
+    }
+
+    struct Path: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "path", abstract: "Print where the image of a fetched series is.")
+
+        @Argument(help: ArgumentHelp("A series of the catalogue, such as 6.12.", valueName: "series"))
+        var name: String
+
+        func run() async throws {
+            let catalogue = try KernelChoice.catalogue()
+            guard catalogue.names.contains(name) else { throw KernelChoice.unknown(name, catalogue.names) }
+            guard let kernel = KernelFetcher(catalogue: catalogue, cache: try Cache.standard()).cached(name) else {
+                throw Misuse("\(name) is not in the cache: lab kernels fetch \(name)")
+            }
+            try StandardOutput.write(kernel.image + "\n")
         }
     }
 }

@@ -41,7 +41,8 @@ public enum KernelSupport {
     /// Nil if the kernel knows no such program type.
     private static func passProgram() throws(SocketLookupError) -> Int32? {
         let program = clinux_bpf_load_pass()
-        if program == -EINVAL { return nil }
+        // EINVAL: no such program type. ENOSYS: no bpf(2) at all.
+        if program == -EINVAL || program == -ENOSYS { return nil }
         guard program >= 0 else {
             throw .call("bpf(BPF_PROG_LOAD)", errno: -program, doing: "probing for sk_lookup", log: libraryLog())
         }
