@@ -35,6 +35,10 @@ enum Isolation {
         Step(.drops(socket), expect: [Expectation(.count(bounds))])
     }
 
+    private static func arrivals(_ socket: String, _ count: Int) -> Step {
+        Step(.arrivals(socket), expect: [Expectation(.count(.exactly(count)))])
+    }
+
     /// Most of a flood of 2000 cannot fit; what does is counted by `drain`.
     private static let mostOfTheFlood = Bounds(atLeast: flooded * 3 / 4, atMost: flooded)
 
@@ -68,6 +72,7 @@ enum Isolation {
                 + [
                     drops("site[\(attacked)]", mostOfTheFlood),
                     drain("site[\(attacked)]", ["attack": Bounds(atLeast: 1, atMost: flooded / 4)]),
+                    arrivals("site[\(attacked)]", flooded),
                 ],
             sabotages: [
                 Sabotage("flood-hits-a-victim", replace: ["attack": [flood("attack", victims[0], flooded)]])
@@ -91,9 +96,12 @@ enum Isolation {
                                 receiveBuffer: receiveBuffer))),
                     flood("attack", plan.service.host(1), flooded), flood("visitor", victim, sent),
                 ]
-                + [drops("wildcard", Bounds(atLeast: flooded * 3 / 4 + sent, atMost: flooded + sent))]
                 + fence(variant, plan)
-                + [drain("wildcard", ["attack": Bounds(atLeast: 1, atMost: flooded / 4), "visitor": .exactly(0)])],
+                + [
+                    drops("wildcard", Bounds(atLeast: flooded * 3 / 4 + sent, atMost: flooded + sent)),
+                    drain("wildcard", ["attack": Bounds(atLeast: 1, atMost: flooded / 4), "visitor": .exactly(0)]),
+                    arrivals("wildcard", flooded + sent),
+                ],
             sabotages: [Sabotage("no-flood", omit: ["attack"])])
     }
 
@@ -123,6 +131,7 @@ enum Isolation {
                     drain("quiet", ["visitor": .exactly(sent)]), drops("quiet", .exactly(0)),
                     drops("attacked", mostOfTheFlood),
                     drain("attacked", ["attack": Bounds(atLeast: 1, atMost: flooded / 4)]),
+                    arrivals("attacked", flooded),
                 ],
             sabotages: [.programNotAttached, .wrongSocket("quiet", instead: "attacked")])
     }

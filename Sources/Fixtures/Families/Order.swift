@@ -56,19 +56,18 @@ enum Order {
         let source = Endpoint(plan.clientAddress, 40001)
         let steered = steered(variant)
         let owner = variant.transport == .tcp ? "exact" : "connected"
-        let sockets =
-            variant.transport == .tcp
-            ? [open("exact", variant, address)]
-            : [open("exact", variant, address), open("connected", variant, address, connect: source)]
+        let connected = variant.transport == .udp ? [open("connected", variant, address, connect: source)] : []
+        func connect(_ outcome: Outcome) -> Step {
+            Step(
+                .connect(
+                    Connection("flow", from: "client", variant.transport, to: Endpoint(address, port), source: source)),
+                label: "connect", expect: [Expectation(outcome)])
+        }
         return fixture(
             "connected-socket-wins", variant,
             "A connected flow keeps its socket when a program that gives its address to another, or drops everything, is attached.",
-            sockets + [
-                Step(
-                    .connect(
-                        Connection(
-                            "flow", from: "client", variant.transport, to: Endpoint(address, port), source: source)),
-                    expect: [Expectation(.reaches(owner))]),
+            [open("exact", variant, address)] + connected + [
+                connect(.reaches(owner)),
                 steered.socket,
             ] + steered.dispatcher
                 + [
@@ -81,8 +80,11 @@ enum Order {
                     Scenery.probe(variant, address, port, .refused),
                 ],
             sabotages: [
-                variant.transport == .tcp
-                    ? .passAllProgram : Sabotage("socket-not-connected", omit: ["open-connected"])
+                .passAllProgram,
+                // With nothing connected before the program is attached, the flow is the program's.
+                Sabotage(
+                    "flow-begins-after-the-program", omit: ["connect"] + connected.compactMap(\.label),
+                    replace: ["attach": [Scenery.attach, connect(.reaches("steered"))]]),
             ])
     }
 

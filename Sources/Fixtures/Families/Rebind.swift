@@ -24,26 +24,39 @@ enum Rebind {
             sabotages: sabotages)
     }
 
-    /// A flow between the client and an address of the service, and the socket that has it on the server.
+    /// A flow between the client and an address of the service.
     ///
     /// A TCP connection belongs to the listener that accepted it. UDP has no such thing but a connected
     /// socket, so there the server opens one for the client's address and port.
-    private static func flow(_ variant: Variant, _ address: IPAddress, acceptedBy listener: String) -> (
-        open: [Step], owner: String
-    ) {
+    private struct Flow {
+        var open: [Step]
+        /// The socket that has it on the server.
+        var owner: String
+        /// A world in which it begins only after the step `change`, and so belongs to `later`.
+        var begunLate: (_ change: Step, _ later: String) -> Sabotage
+    }
+
+    private static func flow(_ variant: Variant) -> Flow {
         let plan = AddressPlan(family: variant.family)
+        let destination = Endpoint(plan.service.host(2), port)
         let source = Endpoint(plan.clientAddress, 40001)
-        let connect = Step(
-            .connect(
-                Connection("flow", from: "client", variant.transport, to: Endpoint(address, port), source: source)),
-            expect: [Expectation(.reaches(variant.transport == .tcp ? listener : "connected"))])
-        guard variant.transport == .udp else { return ([connect], listener) }
+        func connect(_ owner: String) -> Step {
+            Step(
+                .connect(Connection("flow", from: "client", variant.transport, to: destination, source: source)),
+                label: "connect", expect: [Expectation(.reaches(owner))])
+        }
         let connected = Step(
             .socket(
                 SocketDescription(
-                    "connected", in: "server", .udp, bind: Endpoint(address, port), options: [.freeBind],
-                    connect: source)))
-        return ([connected, connect], "connected")
+                    "connected", in: "server", .udp, bind: destination, options: [.freeBind], connect: source)),
+            label: "open-connected")
+        let owner = variant.transport == .tcp ? "old" : "connected"
+        let open = (variant.transport == .tcp ? [] : [connected]) + [connect(owner)]
+        return Flow(open: open, owner: owner) { change, later in
+            Sabotage(
+                "flow-begins-too-late", omit: open.compactMap(\.label),
+                replace: change.label.map { [$0: [change, connect(later)]] } ?? [:])
+        }
     }
 
     private static func exchange(_ owner: String) -> Step {
@@ -53,7 +66,8 @@ enum Rebind {
     private static func prefixMoves(_ variant: Variant) -> Fixture {
         let plan = AddressPlan(family: variant.family)
         let (address, prefix) = (plan.service.host(1), plan.service)
-        let flow = flow(variant, plan.service.host(2), acceptedBy: "old")
+        let flow = flow(variant)
+        let move = Scenery.bind(variant, prefix, PortRange(port), to: "new", label: "move")
         return fixture(
             "prefix-moves-to-another-socket", variant,
             "A prefix moves to another socket and back while both stay open; new flows follow it, and a connected one stays where it is.",
@@ -63,7 +77,7 @@ enum Rebind {
             ])
                 + [Scenery.probe(variant, address, port, .reaches("old"))] + flow.open
                 + [
-                    Scenery.bind(variant, prefix, PortRange(port), to: "new", label: "move"),
+                    move,
                     exchange(flow.owner),
                     Scenery.probe(variant, address, port, .reaches("new")),
                     Scenery.probe(variant, prefix.host(-1), port, .reaches("new")),
@@ -71,13 +85,16 @@ enum Rebind {
                     exchange(flow.owner),
                     Scenery.probe(variant, address, port, .reaches("old")),
                 ],
-            sabotages: [.programNotAttached, Sabotage("prefix-does-not-move", omit: ["move"])])
+            sabotages: [
+                .programNotAttached, Sabotage("prefix-does-not-move", omit: ["move"]), flow.begunLate(move, "new"),
+            ])
     }
 
     private static func portMoves(_ variant: Variant) -> Fixture {
         let plan = AddressPlan(family: variant.family)
         let (address, prefix) = (plan.service.host(1), plan.service)
-        let flow = flow(variant, plan.service.host(2), acceptedBy: "old")
+        let flow = flow(variant)
+        let move = Scenery.bind(variant, prefix, PortRange(port), to: "new", label: "move")
         return fixture(
             "port-moves-to-another-socket", variant,
             "One port of a range moves to another socket; its neighbours and the connected flow stay.",
@@ -87,7 +104,7 @@ enum Rebind {
             ])
                 + [Scenery.probe(variant, address, port, .reaches("old"))] + flow.open
                 + [
-                    Scenery.bind(variant, prefix, PortRange(port), to: "new", label: "move"),
+                    move,
                     exchange(flow.owner),
                     Scenery.probe(variant, address, 79, .reaches("old")),
                     Scenery.probe(variant, address, 80, .reaches("new")),
@@ -96,7 +113,7 @@ enum Rebind {
                     Scenery.probe(variant, address, 80, .reaches("old")),
                 ],
             sabotages: [
-                .programNotAttached,
+                .programNotAttached, flow.begunLate(move, "new"),
                 Sabotage(
                     "whole-range-moves",
                     replace: [
@@ -111,7 +128,7 @@ enum Rebind {
     private static func socketGainsAndLoses(_ variant: Variant) -> Fixture {
         let plan = AddressPlan(family: variant.family)
         let (first, second) = (plan.service.host(1), plan.second.host(1))
-        let flow = flow(variant, plan.service.host(2), acceptedBy: "old")
+        let flow = flow(variant)
         return fixture(
             "socket-gains-and-loses-prefixes", variant,
             "An open socket gains a prefix and loses another without a restart, and its connected flow goes on.",
@@ -142,7 +159,8 @@ enum Rebind {
     private static func socketReplaced(_ variant: Variant) -> Fixture {
         let plan = AddressPlan(family: variant.family)
         let address = plan.service.host(1)
-        let flow = flow(variant, plan.service.host(2), acceptedBy: "old")
+        let flow = flow(variant)
+        let replacement = Scenery.register("new", under: "web")
         return fixture(
             "label-takes-another-socket", variant,
             "A label takes another socket, as when a service is replaced: new flows reach the new one, the connected one stays, and the bindings are untouched.",
@@ -152,7 +170,7 @@ enum Rebind {
             ])
                 + [Scenery.probe(variant, address, port, .reaches("old"))] + flow.open
                 + [
-                    Scenery.register("new", under: "web"),
+                    replacement,
                     Scenery.probe(variant, address, port, .reaches("new")),
                     exchange(flow.owner),
                     // The old socket closes for good; what it had already accepted lives on.
@@ -160,6 +178,8 @@ enum Rebind {
                     exchange(flow.owner),
                     Scenery.probe(variant, address, port, .reaches("new")),
                 ],
-            sabotages: [.programNotAttached, .wrongSocket("web", instead: "old")])
+            sabotages: [
+                .programNotAttached, .wrongSocket("web", instead: "old"), flow.begunLate(replacement, "new"),
+            ])
     }
 }

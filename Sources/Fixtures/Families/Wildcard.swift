@@ -127,7 +127,8 @@ enum Wildcard {
                 Step(
                     .probe(
                         Probe(
-                            from: "client", variant.transport, to: Endpoint(moving, 8001), fence: Endpoint(kept, 8001))),
+                            from: "client", variant.transport, to: Endpoint(moving, 8001),
+                            fence: Endpoint(plan.serverAddress, 9))),
                     expect: [Expectation(.silent)])
             case .ipv6:
                 Step(
@@ -146,17 +147,22 @@ enum Wildcard {
                     Step(
                         .socket(
                             SocketDescription(
+                                "fence", in: "server", variant.transport, bind: Endpoint(plan.serverAddress, 9)))),
+                    Step(
+                        .socket(
+                            SocketDescription(
                                 "wildcard", in: "server", variant.transport, bind: Endpoint(plan.wildcard, 8001))),
                         label: "listen"),
                     Scenery.probe(variant, kept, 8001, .reaches("wildcard")),
                     absent(),
                     Step(change(Action.addAddress)),
                     Scenery.probe(variant, moving, 8001, .reaches("wildcard")),
-                    Step(change(Action.removeAddress)),
+                    Step(change(Action.removeAddress), label: "remove"),
                     absent(),
                     Scenery.probe(variant, kept, 8001, .reaches("wildcard")),
                 ],
             sabotages: [
+                Sabotage("address-not-removed", omit: ["remove"]),
                 Sabotage(
                     "bound-to-one-address",
                     replace: [
@@ -167,7 +173,7 @@ enum Wildcard {
                                         "wildcard", in: "server", variant.transport, bind: Endpoint(kept, 8001),
                                         options: [.freeBind])))
                         ]
-                    ])
+                    ]),
             ])
     }
 

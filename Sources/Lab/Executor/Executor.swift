@@ -1,5 +1,6 @@
 import Addressing
 import CLinux
+import Glibc
 import SocketLookup
 import SystemPackage
 
@@ -67,6 +68,10 @@ extension World {
         do {
             return try await perform(action)
         } catch let refusal as KernelRefusal {
+            // The lab's own limit on descriptors is nothing that the kernel did.
+            guard ![EMFILE, ENFILE].contains(refusal.errno.rawValue) else {
+                throw ExecutorError.call(refusal.call, errno: refusal.errno, doing: action.summary)
+            }
             return Observation(.failed(call: refusal.call, errno: refusal.errno))
         } catch SocketLookupError.call(let call, let errno, _, _) {
             return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)))
@@ -118,6 +123,7 @@ extension World {
         case .flood(let flood): return try send(flood)
         case .drain(let name): return Observation(.received(try drain(name)))
         case .drops(let name): return Observation(.counted(try server(name).descriptor.drops()))
+        case .arrivals(let name): return Observation(.counted(try arrivals(name)))
         case .namespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl, .exec:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")
         }

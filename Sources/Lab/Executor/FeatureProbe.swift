@@ -1,4 +1,5 @@
 import Addressing
+import Glibc
 import SocketLookup
 import SystemPackage
 
@@ -10,9 +11,17 @@ struct FeatureProbe {
         switch feature {
         case .skLookup: try KernelSupport.skLookup()
         case .testRun: try KernelSupport.testRun()
-        case .ipv6:
-            (try? Descriptor.socket(.ipv6, .udp)) != nil
+        case .ipv6: try hasIPv6()
         case .devicePair: try await hasDevicePairs()
+        }
+    }
+
+    private func hasIPv6() throws -> Bool {
+        do {
+            _ = try Descriptor.socket(.ipv6, .udp)
+            return true
+        } catch  where error.errno.rawValue == EAFNOSUPPORT {
+            return false
         }
     }
 
@@ -26,7 +35,7 @@ struct FeatureProbe {
                     .init(namespace: "probe", device: "left", addresses: []),
                     .init(namespace: "peer", device: "right", addresses: [])))
             return true
-        } catch ExecutorError.commandFailed {
+        } catch ExecutorError.commandFailed(_, _, let output) where output.contains("Unknown device type") {
             return false
         }
     }

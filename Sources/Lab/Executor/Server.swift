@@ -10,6 +10,8 @@ final class Server {
     let listening: Bool
     /// How many datagrams of each flood it has read since the last drain.
     var flooded: [String: Int] = [:]
+    /// How many datagrams it has read since it was opened.
+    var datagrams = 0
 
     private init(name: String, transport: TransportProtocol, descriptor: Descriptor, listening: Bool) {
         self.name = name

@@ -18,8 +18,8 @@ final class SocketLoop {
     private var identifiers: [Int32: UInt64] = [:]
     private var lastIdentifier: UInt64 = 0
     private var lastNonce: UInt64 = 0
-    /// The names of the servers that accepted a connection or read a probe since this was last emptied.
-    private(set) var received: [String] = []
+    /// Which servers read which probes since this was last emptied.
+    private var arrivals: [(server: String, nonce: UInt64)] = []
 
     init() throws(ExecutorError) {
         let raw = clinux_epoll_create()
@@ -51,7 +51,14 @@ final class SocketLoop {
         watched[identifier] = nil
     }
 
-    func forgetReceived() { received = [] }
+    func forgetArrivals() { arrivals = [] }
+
+    /// The names of the servers that read a probe since, whichever it was, other than that of the fence.
+    func received(butFor fence: Client? = nil) -> [String] {
+        arrivals.reduce(into: []) { names, arrival in
+            if arrival.nonce != fence?.nonce, !names.contains(arrival.server) { names.append(arrival.server) }
+        }
+    }
 
     /// Serves until `condition` holds, and then whatever else is ready by then.
     ///
@@ -118,10 +125,12 @@ final class SocketLoop {
     private func accept(on server: Server) throws(ExecutorError) {
         while true {
             let raw = clinux_accept(server.descriptor.raw)
-            // A connection that was reset while it waited is not an arrival.
+            if [EMFILE, ENFILE].contains(-raw) {
+                throw .call("accept4", errno: ErrorNumber(returned: raw), doing: "accepting on \(server.name)")
+            }
+            // Nobody is waiting any more.
             guard raw >= 0 else { return }
             let descriptor = Descriptor(raw)
-            note(server.name)
             try watch(
                 descriptor, CLINUX_READABLE,
                 as: .accepted(AcceptedConnection(listener: server.name, descriptor: descriptor)))
@@ -136,7 +145,7 @@ final class SocketLoop {
                     return
                 }
                 if case .probe(let nonce) = Message(bytes) {
-                    note(connection.listener)
+                    arrivals.append((connection.listener, nonce))
                     try connection.descriptor.send(Message.answer(nonce, name: connection.listener).bytes())
                 }
             }
@@ -151,9 +160,10 @@ final class SocketLoop {
         while true {
             do {
                 guard let (bytes, source, destination) = try server.descriptor.receiveDatagram() else { return }
+                server.datagrams += 1
                 switch Message(bytes) {
                 case .probe(let nonce):
-                    note(server.name)
+                    arrivals.append((server.name, nonce))
                     var source = source
                     var destination = destination
                     let answer = Message.answer(nonce, name: server.name).bytes()
@@ -167,9 +177,5 @@ final class SocketLoop {
                 return
             }
         }
-    }
-
-    private func note(_ name: String) {
-        if !received.contains(name) { received.append(name) }
     }
 }

@@ -22,4 +22,12 @@ extension World {
         defer { server.flooded = [:] }
         return server.flooded
     }
+
+    /// Every datagram that came to a UDP socket since it was opened: read, or dropped for want of room.
+    func arrivals(_ name: String) throws -> Int {
+        let server = try server(name)
+        guard server.transport == .udp else { throw ExecutorError.unsuitable("\(name) is not a UDP socket") }
+        loop.read(server)
+        return server.datagrams + (try server.descriptor.drops())
+    }
 }

@@ -1,11 +1,16 @@
 import Addressing
+import Glibc
 import SocketLookup
 import SystemPackage
 
 extension World {
     func load(_ load: ProgramLoad) throws {
         try unused(loaded[load.name] != nil, "program", load.name)
-        let program = try Program(object: programs.appending("\(load.object).bpf.o"), named: load.object)
+        let object = programs.appending("\(load.object).bpf.o")
+        guard access(object.string, R_OK) == 0 else {
+            throw ExecutorError.unknown(kind: "program object", name: load.object)
+        }
+        let program = try Program(object: object, named: load.object)
         loaded[load.name] = program
         do {
             dispatchers[load.name] = try Dispatcher(program)

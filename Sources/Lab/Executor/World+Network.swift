@@ -10,6 +10,11 @@ extension World {
         let namespace = try Namespace(name: name)
         namespaces[name] = namespace
         try await ip(["link set lo up"], in: namespace)
+        // A namespace copies these from the first one, and on a router's or container host's they are on; a
+        // fixture's server is a host, which drops what is not for it.
+        for key in ["net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"] where try namespace.has(key) {
+            try namespace.write("0", to: key)
+        }
         // By default a host sends six ICMP errors to a peer and then one a second, so that the seventh refused
         // UDP probe would look like silence. An empty mask lifts both that and the kernel's global limit.
         try namespace.write("0", to: "net.ipv4.icmp_ratemask")
@@ -92,7 +97,7 @@ extension World {
             // The last column but one holds the flags; RTF_LOCAL is the highest bit.
             let local = routes.split(separator: "\n").contains { line in
                 let flags = line.split(separator: " ").dropLast().last.flatMap { UInt32($0, radix: 16) }
-                return line.hasPrefix(wanted) && flags ?? 0 & 0x8000_0000 != 0
+                return line.hasPrefix(wanted) && (flags ?? 0) & 0x8000_0000 != 0
             }
             if local { return }
             try await Task.sleep(for: .milliseconds(2))

@@ -3,7 +3,7 @@ import Glibc
 
 extension World {
     func ask(_ probe: Probe) throws -> Event {
-        loop.forgetReceived()
+        loop.forgetArrivals()
         let client: Client
         do {
             client = try open(probe.protocol, from: probe.from, to: probe.to, source: probe.source)
@@ -14,20 +14,19 @@ extension World {
         guard let fence = probe.fence else { return try wait(for: client) }
         let guardian = try open(probe.protocol, from: probe.from, to: fence, source: nil)
         defer { close(guardian) }
-        // The fence's own arrival is no arrival of the probe.
-        var fenceName: String?
-        let done = try loop.serve(until: deadline) {
-            if case .answered(let name, _) = guardian.state { fenceName = name }
-            return fenceName != nil || client.isDecided
+        let done = try loop.serve(until: deadline) { guardian.isDecided || client.isDecided }
+        guard done else { return .timedOut(received: loop.received(butFor: guardian)) }
+        guard !client.isDecided else { return event(of: client, fence: guardian) }
+        guard case .answered = guardian.state else {
+            throw ExecutorError.unsuitable(
+                "the fence \(fence) does not answer, so nothing can be said about \(probe.to)")
         }
-        guard !client.isDecided else { return event(of: client, fence: fenceName) }
-        guard done else { return .timedOut(received: loop.received) }
-        return .silent(received: loop.received.filter { $0 != fenceName })
+        return .silent(received: loop.received(butFor: guardian))
     }
 
     func connect(_ connection: Connection) throws -> Event {
         try unused(connections[connection.name] != nil, "connection", connection.name)
-        loop.forgetReceived()
+        loop.forgetArrivals()
         do {
             let client = try open(
                 connection.protocol, from: connection.from, to: connection.to, source: connection.source)
@@ -40,7 +39,7 @@ extension World {
 
     func exchange(_ name: String) throws -> Event {
         let client = try connection(name)
-        loop.forgetReceived()
+        loop.forgetArrivals()
         client.nonce = loop.nonce()
         do {
             try client.ask()
@@ -60,12 +59,17 @@ extension World {
                     ? "\(name.prefix { $0 != "[" })[=]" : name
             case .refused(let received) where received.isEmpty: return "refused"
             case .failed(_, let errno): return errno.name
+            case .timedOut(let received) where received.isEmpty: return World.noAnswer
             case let other: return other.description
             }
         }
     }
 
-    /// Asks every endpoint, and joins neighbours with the same answer.
+    private static let noAnswer = "no answer"
+
+    /// Asks every endpoint up to the first that does not answer in time, and joins neighbours with the same answer.
+    ///
+    /// One that is silent for the whole deadline deviates from any expectation; to wait for thousands would say no more.
     func spans(
         over addresses: Prefix, _ ports: PortRange, stride: Int, _ answer: (Endpoint) throws -> String
     ) throws -> [AnswerSpan] {
@@ -85,6 +89,7 @@ extension World {
             } else {
                 spans.append(AnswerSpan(endpoint, through: endpoint, text))
             }
+            if text == World.noAnswer { break }
             index = index == total - 1 ? total : min(index + stride, total - 1)
         }
         return spans
@@ -107,12 +112,12 @@ extension World {
     }
 
     private func wait(for client: Client) throws -> Event {
-        guard try loop.serve(until: deadline, { client.isDecided }) else { return .timedOut(received: loop.received) }
-        return event(of: client, fence: nil)
+        guard try loop.serve(until: deadline, { client.isDecided }) else { return .timedOut(received: loop.received()) }
+        return event(of: client)
     }
 
-    private func event(of client: Client, fence: String?) -> Event {
-        let received = loop.received.filter { $0 != fence }
+    private func event(of client: Client, fence: Client? = nil) -> Event {
+        let received = loop.received(butFor: fence)
         return switch client.state {
         case .answered(let name, let source): .answered(by: name, from: source, received: received)
         case .failed(_, .connectionRefused): .refused(received: received)
@@ -122,7 +127,7 @@ extension World {
     }
 
     private func event(ofFailure call: String, _ errno: ErrorNumber) -> Event {
-        errno == .connectionRefused ? .refused(received: loop.received) : .failed(call: call, errno: errno)
+        errno == .connectionRefused ? .refused(received: loop.received()) : .failed(call: call, errno: errno)
     }
 }
 

@@ -43,6 +43,7 @@ extension Action {
         case .flood(let flood): "send \(flood.datagrams) datagrams (\(flood.name)) from \(flood.from) to \(flood.to)"
         case .drain(let name): "read everything that \(name) received"
         case .drops(let name): "read the drop counter of \(name)"
+        case .arrivals(let name): "count the datagrams that \(name) received or the kernel dropped at it"
         case .exec(let command): "run in \(command.namespace): \(command.run)"
         }
     }

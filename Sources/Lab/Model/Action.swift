@@ -32,6 +32,7 @@ public enum Action: Hashable, Sendable {
     case flood(Flood)
     case drain(String)
     case drops(String)
+    case arrivals(String)
     // Escape hatch
     case exec(Command)
 }

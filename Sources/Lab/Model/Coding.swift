@@ -38,7 +38,7 @@ extension Action: Codable {
         case namespace, devicePair = "device-pair", addAddress = "add-address", removeAddress = "remove-address"
         case localPrefix = "local-prefix"
         case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
-        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, exec
+        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -81,6 +81,7 @@ extension Action: Codable {
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
+            case .arrivals: .arrivals(try value())
             case .exec: .exec(try value())
             }
     }
@@ -113,6 +114,7 @@ extension Action: Codable {
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)
+        case .arrivals(let value): try container.encode(value, forKey: .arrivals)
         case .exec(let value): try container.encode(value, forKey: .exec)
         }
     }

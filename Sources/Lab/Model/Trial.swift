@@ -21,14 +21,22 @@ public struct Trial: Hashable, Sendable {
     /// The result on `kernel`, given what was observed.
     ///
     /// Under a sabotage the tables are turned: a deviation conforms, and a fixture that conforms has
-    /// survived, which is a defect of the suite and so `broken`.
+    /// survived, which is a defect of the suite and so `broken`. So is one that fails at a step which states no
+    /// expectation.
     public func result(
         kernel: String, identity: KernelIdentity, observations: [Observation], ending: Ending, seconds: Double
     ) -> FixtureResult {
         var (verdict, deviation) = fixture.judge(observations, ending: ending, version: identity.version)
         if let sabotage {
             switch verdict {
-            case .deviates: (verdict, deviation) = (.conforms, nil)
+            case .deviates:
+                // Only an expectation that the fixture states can notice anything: a step that could not be
+                // performed, or a feature that is missing, would pass for it otherwise.
+                guard let step = deviation?.step, !fixture.steps[step - 1].expect.isEmpty else {
+                    verdict = .broken
+                    break
+                }
+                (verdict, deviation) = (.conforms, nil)
             case .conforms:
                 verdict = .broken
                 deviation = Deviation(
