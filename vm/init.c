@@ -113,11 +113,12 @@ int main(void)
 	pid_t agent, gone;
 	int status = 0;
 
+	// First, since what cannot be done is recorded there.
+	mount_on("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755");
 	mount_on("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
 	say("started");
 	mount_on("proc", "/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
 	mount_on("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-	mount_on("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755");
 	mount_on("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777");
 	mount_on("bpf", "/sys/fs/bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700");
 	mount_on("cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);

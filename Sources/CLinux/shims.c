@@ -92,13 +92,6 @@ int clinux_bpf_load(const char *path, struct bpf_object **object)
     return load(bpf_object__open_file(path, NULL), object);
 }
 
-int clinux_bpf_load_memory(const void *bytes, size_t size, const char *name, struct bpf_object **object)
-{
-    forget();
-    LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = name);
-    return load(bpf_object__open_mem(bytes, size, &options), object);
-}
-
 int clinux_bpf_load_pass(void)
 {
     forget();
@@ -114,6 +107,16 @@ int clinux_bpf_load_pass(void)
 int clinux_bpf_attach_netns(int program, int netns) { return bpf_link_create(program, netns, BPF_SK_LOOKUP, NULL); }
 
 int clinux_bpf_update_link(int link, int program) { return bpf_link_update(link, program, NULL); }
+
+int clinux_bpf_link_namespace(int link, uint32_t *inode)
+{
+    struct bpf_link_info info = { 0 };
+    uint32_t size = sizeof(info);
+    int error = bpf_obj_get_info_by_fd(link, &info, &size);
+
+    *inode = error ? 0 : info.netns.netns_ino;
+    return error;
+}
 
 int clinux_bpf_map_shape(int map, struct clinux_map_shape *shape)
 {
@@ -180,8 +183,6 @@ int clinux_new_network_namespace(void)
     close(home);
     return fresh;
 }
-
-int clinux_thread_id(void) { return gettid(); }
 
 // MARK: datagrams
 
@@ -315,43 +316,3 @@ ssize_t clinux_send_datagram(int fd, const void *buffer, size_t length, int flag
     return sent < 0 ? -errno : sent;
 }
 
-ssize_t clinux_send_datagram_as(const void *buffer, size_t length, const struct sockaddr_storage *destination,
-                                const struct sockaddr_storage *source)
-{
-    int on = 1;
-    int fd = socket(source->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    ssize_t result;
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) || clinux_enable_foreign_source(fd)
-        || bind(fd, (const struct sockaddr *)source, size_of(source)))
-        result = -errno;
-    else
-        result = clinux_send_datagram(fd, buffer, length, 0, destination, NULL);
-    close(fd);
-    return result;
-}
-
-int clinux_next_error(int fd)
-{
-    _Alignas(struct cmsghdr) char control[512];
-    char payload[1];
-    struct iovec vector = {.iov_base = payload, .iov_len = sizeof(payload)};
-    struct msghdr message = {
-        .msg_iov = &vector,
-        .msg_iovlen = 1,
-        .msg_control = control,
-        .msg_controllen = sizeof(control),
-    };
-    if (recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
-        return errno == EAGAIN ? 0 : -errno;
-    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
-        if ((part->cmsg_level == SOL_IP && part->cmsg_type == IP_RECVERR)
-            || (part->cmsg_level == SOL_IPV6 && part->cmsg_type == IPV6_RECVERR)) {
-            struct sock_extended_err error;
-            memcpy(&error, CMSG_DATA(part), sizeof(error));
-            return error.ee_errno;
-        }
-    }
-    return 0;
-}

@@ -6,7 +6,6 @@ public enum Request: Codable, Sendable, Hashable {
     case perform(Fixture, trial: Int)
     /// Misbehaves in place of a fixture: for the lab's tests of itself.
     case misbehave(Misbehaviour, trial: Int)
-    case powerOff
 }
 
 /// What a guest tells the host, in this order for each fixture: began and observed per step, then finished.
@@ -42,6 +41,8 @@ public enum LogMarker {
     /// What PID 1 says before it powers off because the agent is gone.
     public static let agentGone = "lab-init: the agent "
 
+    /// What every line that the agent writes begins with.
+    public static let prefix = "binding-lab: "
     /// Written before `ready` is sent: what comes before it belongs to the boot.
     public static let ready = "binding-lab: ready"
 

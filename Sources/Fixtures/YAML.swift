@@ -18,8 +18,17 @@ public enum FixtureFile {
         return try decode(text, file: path)
     }
 
+    /// Reads a fixture and validates it.
+    ///
     /// - Parameter file: what errors call the text.
     public static func decode(_ text: String, file: String) throws(FixtureFileError) -> Fixture {
+        try parse(text, file: file) { fixture throws(FixtureError) in try fixture.validate() }
+    }
+
+    /// Reads the form alone, and has the whole checked by `check`, whose errors are located.
+    static func parse(
+        _ text: String, file: String, check: (Fixture) throws(FixtureError) -> Void = { _ in }
+    ) throws(FixtureFileError) -> Fixture {
         let record = NodeDecoder.Record()
         var root: Node?
         do {
@@ -29,7 +38,7 @@ public enum FixtureFile {
             // Also after a failure, and first: a key that is missing is often one that is misspelt.
             try rejectUnknownKeys(record)
             let fixture = try decoded.get()
-            try fixture.validate()
+            try check(fixture)
             return fixture
         } catch {
             throw located(error, file: file, root: root)
@@ -66,7 +75,12 @@ public enum FixtureFile {
         case let error as FixtureFileError: return error
         case let error as NodeDecoder.Failure:
             return FixtureFileError(file: file, mark: error.mark, message: error.message)
-        case let error as FixtureError: return FixtureFileError(file: file, message: error.description)
+        case let error as FixtureError:
+            let steps = root?["steps"]?.sequence
+            let step = error.step.flatMap { number in
+                steps.flatMap { $0.indices.contains(number - 1) ? $0[number - 1] : nil }
+            }
+            return FixtureFileError(file: file, mark: step?.mark, message: error.description)
         case let error as YamlError: return located(error, file: file)
         case DecodingError.dataCorrupted(let context), DecodingError.keyNotFound(_, let context),
             DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):

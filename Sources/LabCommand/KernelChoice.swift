@@ -104,7 +104,8 @@ struct KernelChoice: Sendable {
             switch result {
             case .success(let kernel): add(.machine(kernel))
             case .failure(let error):
-                missing.append(MissingKernel(name, reason: "\(error)", isRequired: series.contains(name)))
+                missing.append(
+                    MissingKernel(name, reason: "\(error)", isRequired: series.contains(name) || !error.isAbsence))
                 progress.warn("kernel \(name): \(error)")
             }
         }

@@ -7,16 +7,22 @@ import SystemPackage
 struct Agent {
     let channel: SerialChannel
     let log: KernelLog
+    /// One for all trials: it probes the kernel's features once.
+    private let executor = Executor(programs: "/lib/bpf")
+
+    init(channel: SerialChannel, log: KernelLog) {
+        self.channel = channel
+        self.log = log
+    }
 
     func serve() async throws {
         log.write(LogMarker.ready)
-        try channel.send(.ready(try KernelIdentity(), problems: linesOfFile("/run/lab-problems") + log.problems))
+        try channel.send(.ready(KernelIdentity.running, problems: linesOfFile("/run/lab-problems") + log.problems))
         while true {
             do {
                 switch try channel.receive() {
                 case .perform(let fixture, let trial): try await perform(fixture, trial: trial)
                 case .misbehave(let misbehaviour, let trial): try misbehave(misbehaviour, trial: trial)
-                case .powerOff: return
                 }
             } catch .channel(let error) {
                 try channel.send(.misunderstood(reason: error.description))
@@ -38,7 +44,7 @@ struct Agent {
                 failure = error
             }
         }
-        let ending = await Executor(programs: "/lib/bpf").perform(fixture, report: report)
+        let ending = await executor.perform(fixture, report: report)
         if let failure { throw failure }
         log.write(LogMarker.ended(trial: trial))
         try channel.send(.finished(ending))
@@ -90,18 +96,4 @@ struct KernelLog {
         // The host notices a marker that is missing, so there is nothing to do here about a failure.
         _ = Array("<4>\(line)\n".utf8).withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
     }
-}
-
-extension KernelIdentity {
-    /// The running kernel's (uname(2)).
-    fileprivate init() throws(GuestError) {
-        var names = utsname()
-        guard uname(&names) == 0 else { throw .cannot("ask", "the kernel's name", .current) }
-        self.init(release: text(of: names.release), build: text(of: names.version))
-    }
-}
-
-/// The text of a C array of characters, which Swift imports as a tuple.
-private func text(of characters: some Any) -> String {
-    withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
 }

@@ -162,7 +162,7 @@ func libraryLog() -> String? {
 
 extension AddressFamily {
     /// AF_INET or AF_INET6.
-    var domain: Int32 { self == .ipv4 ? AF_INET : AF_INET6 }
+    package var domain: Int32 { self == .ipv4 ? AF_INET : AF_INET6 }
 }
 
 extension TransportProtocol {

@@ -33,7 +33,7 @@ enum CompiledPrograms {
 
 /// Why tests that need the kernel's sk_lookup cannot run here; nil if they can.
 let obstacleToSocketLookup: String? = {
-    if getenv("LAB_REQUIRE") != nil { return nil }
+    if TestKernels.areRequired { return nil }
     if geteuid() != 0 { return "not root: run `sudo swift test`" }
     do throws(SocketLookupError) {
         return try KernelSupport.skLookup() ? nil : "this kernel has no sk_lookup: run `make vm-test`"

@@ -21,7 +21,9 @@ enum TestKernels {
             if areRequired { return true }
             do {
                 for name in series { _ = try await kernel(name) }
-                return FileManager.default.isExecutableFile(atPath: "/usr/bin/qemu-system-x86_64")
+                return (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").contains {
+                    FileManager.default.isExecutableFile(atPath: "\($0)/qemu-system-x86_64")
+                }
             } catch {
                 return false
             }

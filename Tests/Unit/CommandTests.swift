@@ -70,6 +70,16 @@ struct CommandTests {
         }
     }
 
+    @Test("a socket that no step opened is found before anything is performed, with its line")
+    func unknownSocket() async throws {
+        let text = "name: a/b\nsummary: x\nsteps:\n- namespace: server\n- close: wbe\n"
+        try await file(text) { path in
+            let result = try await lab("run", path)
+            #expect(result.status == .exited(2))
+            #expect(result.errors.contains("\(path):5:3: a/b, step 2: no socket is called 'wbe'"))
+        }
+    }
+
     @Test("a file that is no kernel is refused before anything is booted")
     func noKernel() async throws {
         try await file("not a kernel") { path in

@@ -79,7 +79,7 @@ struct FrameTests {
         let fixture = Fixture(
             name: "a/b", summary: "s", because: [],
             steps: [Step(.namespace("x")), Step(.exec(Command(in: "x", "echo ä")))])
-        let requests: [Request] = [.perform(fixture, trial: 1), .misbehave(.panic, trial: 2), .powerOff]
+        let requests: [Request] = [.perform(fixture, trial: 1), .misbehave(.panic, trial: 2)]
         var reader = FrameReader()
         for request in requests { reader.append(try Frame.encode(message: request)) }
         for request in requests { #expect(try reader.next(Request.self) == request) }

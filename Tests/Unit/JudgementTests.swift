@@ -136,3 +136,51 @@ struct JudgementTests {
         }
     }
 }
+
+@Suite("Names in fixtures")
+struct NameTests {
+    private func fixture(_ steps: [Step], sabotages: [Sabotage] = []) -> Fixture {
+        Fixture(name: "family/name", summary: "…", because: [], steps: steps, sabotages: sabotages)
+    }
+
+    private let server = Step(.namespace("server"))
+    private let web = Step(
+        .socket(SocketDescription("web", in: "server", .tcp, bind: Endpoint(.v4(0), 80))), label: "open")
+
+    private func probe(_ name: String) -> Step {
+        Step(
+            .probe(Probe(from: "server", .tcp, to: Endpoint(.v4(0x7F00_0001), 80))),
+            expect: [Expectation(.reaches(name))])
+    }
+
+    @Test("a name that no step has made is refused, in actions and in expectations")
+    func unknown() throws {
+        try fixture([server, web, probe("web")]).validate()
+        #expect(
+            throws: FixtureError.unknownName(
+                fixture: "family/name", step: 1, kind: "namespace", name: "server", known: [])
+        ) { try fixture([web]).validate() }
+        #expect(
+            throws: FixtureError.unknownName(
+                fixture: "family/name", step: 3, kind: "socket", name: "wbe", known: ["web"])
+        ) { try fixture([server, web, probe("wbe")]).validate() }
+    }
+
+    @Test("a name is made once, unless the first was closed or expected to fail")
+    func duplicate() throws {
+        #expect(throws: FixtureError.duplicateName(fixture: "family/name", step: 3, kind: "socket", name: "web")) {
+            try fixture([server, web, Step(web.action)]).validate()
+        }
+        try fixture([server, web, Step(.close("web")), Step(web.action)]).validate()
+        let refused = Step(web.action, expect: [Expectation(.fails(.addressInUse, call: "bind"))])
+        try fixture([server, refused, Step(web.action)]).validate()
+    }
+
+    @Test("a sabotage may take away what an expectation names, and nothing that a step needs")
+    func sabotages() throws {
+        try fixture([server, web, probe("web")], sabotages: [Sabotage("nobody", omit: ["open"])]).validate()
+        #expect(throws: FixtureError.self) {
+            try fixture([server, web, Step(.close("web"))], sabotages: [Sabotage("nobody", omit: ["open"])]).validate()
+        }
+    }
+}

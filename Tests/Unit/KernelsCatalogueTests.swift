@@ -13,13 +13,12 @@ import Testing
         }
     }
 
-    @Test func `the catalogue of the repository is valid and has a default and a matrix`() throws {
+    @Test func `the catalogue of the repository is valid and has a default`() throws {
         let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let catalogue = try KernelCatalogue.load(from: "/\(root)/vm/kernels.yaml")
         #expect(
             catalogue.names == ["5.10", "6.1", "6.12", "6.16", "6.17", "6.18", "6.19", "7.0", "7.1", "7.2", "7.3"])
         #expect(catalogue.default?.name == "6.12")
-        #expect(catalogue.matrix.map(\.name) == ["5.10", "6.1", "6.12", "7.3"])
         #expect(catalogue["5.10"]?.suites.first == "bullseye-security")
     }
 
@@ -32,7 +31,7 @@ import Testing
     @Test func `a mistake is reported with its line and column`() {
         #expect(
             problem("series:\n  - name: 6.12\n    suite: [trixie]\n")
-                == "kernels.yaml:3:5: unknown key 'suite': the keys are name, suites, flavours, default, matrix")
+                == "kernels.yaml:3:5: unknown key 'suite': the keys are name, suites, flavours, default")
         #expect(
             problem("series:\n  - name: six\n    suites: [trixie]\n")
                 == "kernels.yaml:2:11: 'six' is not a series: write 6.12")

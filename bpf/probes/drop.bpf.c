@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 //
 // A lookup that is dropped refuses the packet: RST for TCP, ICMP port unreachable for UDP.
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 //
 // One socket, in slot 0, gets every packet that it can be given; ordinary lookup gets the rest.
 

@@ -15,15 +15,12 @@
 
 // MARK: libbpf
 
-// What libbpf and the verifier had to say during this thread's last clinux_bpf_open or clinux_bpf_load;
+// What libbpf and the verifier had to say during this thread's last clinux_bpf_load;
 // empty if nothing. Valid until the next of them on this thread. Nothing is written to stderr.
 const char *clinux_bpf_log(void);
 
 // Opens and loads the object at `path`, all its maps and programs.
 int clinux_bpf_load(const char *path, struct bpf_object **object);
-
-// The same from memory; `name` is for messages.
-int clinux_bpf_load_memory(const void *bytes, size_t size, const char *name, struct bpf_object **object);
 
 // Loads a program that passes every lookup, for probing: no object file, no map. Returns its fd.
 int clinux_bpf_load_pass(void);
@@ -33,6 +30,9 @@ int clinux_bpf_attach_netns(int program, int netns);
 
 // Points a link at another program.
 int clinux_bpf_update_link(int link, int program);
+
+// The inode of the network namespace that a link is attached to; 0 once that is being dismantled.
+int clinux_bpf_link_namespace(int link, uint32_t *inode);
 
 // What bpf_map_info says.
 struct clinux_map_shape {
@@ -66,8 +66,6 @@ int clinux_current_network_namespace(void);
 // Moves the calling thread, and only it, to the network namespace behind an fd.
 int clinux_enter_network_namespace(int netns);
 
-int clinux_thread_id(void);
-
 // MARK: datagrams
 
 // Asks for the destination of every datagram, for both families on a dual-stack socket, so that
@@ -89,15 +87,6 @@ ssize_t clinux_receive_datagram(int fd, void *buffer, size_t length, int flags,
 ssize_t clinux_send_datagram(int fd, const void *buffer, size_t length, int flags,
                              const struct sockaddr_storage *destination, const struct sockaddr_storage *source);
 
-// Sends one datagram from the address *and port* of `source`, which sendmsg cannot do for a socket that is
-// bound to another port: a socket is made for the purpose, bound (SO_REUSEADDR, IP_FREEBIND) and closed.
-// It is made in the calling thread's namespace. EADDRINUSE if a socket without SO_REUSEADDR holds the port.
-ssize_t clinux_send_datagram_as(const void *buffer, size_t length, const struct sockaddr_storage *destination,
-                                const struct sockaddr_storage *source);
-
 // Queues ICMP errors on a UDP socket for clinux_next_error, for both families on a dual-stack socket.
 int clinux_enable_error_queue(int fd);
 
-// The errno of the next queued error, such as ECONNREFUSED for port unreachable; 0 if there is none.
-// Never blocks.
-int clinux_next_error(int fd);

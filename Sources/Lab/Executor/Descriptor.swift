@@ -1,6 +1,7 @@
 import Addressing
 import CLinux
 import Glibc
+import SocketLookup
 
 /// A socket that is closed with its owner.
 final class Descriptor {
@@ -99,19 +100,5 @@ final class Descriptor {
     func resetOnClose() {
         var value = linger(l_onoff: 1, l_linger: 0)
         _ = setsockopt(raw, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
-    }
-
-    var peer: Endpoint? { name(getpeername) }
-    var local: Endpoint? { name(getsockname) }
-
-    private func name(_ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32)
-        -> Endpoint?
-    {
-        var storage = sockaddr_storage()
-        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
-        let result = withUnsafeMutablePointer(to: &storage) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(raw, $0, &size) }
-        }
-        return result == 0 ? Endpoint(storage) : nil
     }
 }

@@ -1,10 +1,7 @@
 import Addressing
 import CLinux
 import Glibc
-
-extension AddressFamily {
-    var domain: Int32 { self == .ipv4 ? AF_INET : AF_INET6 }
-}
+import SocketLookup
 
 extension TransportProtocol {
     var socketType: Int32 {

@@ -1,4 +1,5 @@
 import Addressing
+import SocketLookup
 
 /// What one step does. The names are the keys of the YAML form.
 public enum Action: Hashable, Sendable {
@@ -284,8 +285,6 @@ public struct Binding: Hashable, Sendable {
     public var label: String
     /// What happens while the label has no live socket.
     public var otherwise: Fallback
-
-    public enum Fallback: String, Hashable, Sendable, Codable { case drop, pass }
 
     public init(
         _ dispatcher: String, _ protocol: TransportProtocol, _ prefix: Prefix, ports: PortRange, to label: String,

@@ -92,7 +92,7 @@ extension Fixture {
         return changed
     }
 
-    /// Checks what the types cannot: names that no step made, or made twice, and expectations that overlap.
+    /// Checks what the types cannot: the fixture's name, labels, and names that no step made, or made twice.
     public func validate() throws(FixtureError) {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         let kebab = { (part: Substring) in
@@ -104,7 +104,8 @@ extension Fixture {
         for label in steps.compactMap(\.label) where !seen.insert(label).inserted {
             throw .duplicateLabel(fixture: id, label: label)
         }
-        for sabotage in sabotages { _ = try sabotaged(by: sabotage) }
+        try checkNames()
+        for sabotage in sabotages { try sabotaged(by: sabotage).checkNames(includingExpectations: false) }
     }
 }
 
@@ -114,7 +115,17 @@ public enum FixtureError: Error, Hashable, Sendable, CustomStringConvertible {
     case noSteps(String)
     case duplicateLabel(fixture: String, label: String)
     case unknownLabel(fixture: String, sabotage: String, label: String)
+    case unknownName(fixture: String, step: Int, kind: String, name: String, known: [String])
+    case duplicateName(fixture: String, step: Int, kind: String, name: String)
     case expectationsForVersion(step: String, version: KernelVersion, count: Int)
+
+    /// The step, from 1, that is at fault; nil where it is the whole fixture.
+    public var step: Int? {
+        switch self {
+        case .unknownName(_, let step, _, _, _), .duplicateName(_, let step, _, _): step
+        default: nil
+        }
+    }
 
     public var description: String {
         switch self {
@@ -123,6 +134,11 @@ public enum FixtureError: Error, Hashable, Sendable, CustomStringConvertible {
         case .duplicateLabel(let fixture, let label): "\(fixture): two steps have the label '\(label)'"
         case .unknownLabel(let fixture, let sabotage, let label):
             "\(fixture): sabotage '\(sabotage)' names the label '\(label)', which no step has"
+        case .unknownName(let fixture, let step, let kind, let name, let known):
+            "\(fixture), step \(step): no \(kind) is called '\(name)' here; "
+                + (known.isEmpty ? "no step before has made one" : "there are \(known.joined(separator: ", "))")
+        case .duplicateName(let fixture, let step, let kind, let name):
+            "\(fixture), step \(step): there is a \(kind) called '\(name)' already"
         case .expectationsForVersion(let step, let version, let count):
             "\(step): \(count) expectations apply to kernel \(version); make since and until cover it exactly once"
         }

@@ -88,6 +88,19 @@ public enum KernelError: Error, Hashable, Sendable {
     case cache(CacheError)
 }
 
+extension KernelError {
+    /// Whether the archive was asked, and does not have the kernel: not a fault of the lab, the mirror or this machine.
+    public var isAbsence: Bool {
+        guard case .unavailable(_, let suites) = self else { return false }
+        return suites.allSatisfy { suite in
+            switch suite.problem {
+            case .absent, .lacksSeries, .incomplete, .expired: true
+            case .notYetValid, .untrusted, .unreachable: false
+            }
+        }
+    }
+}
+
 extension KernelError: CustomStringConvertible {
     public var description: String {
         switch self {

@@ -13,18 +13,14 @@ public struct KernelCatalogue: Hashable, Sendable {
         public var flavours: [String]
         /// Whether it is the one that is run when nothing else is asked for.
         public var isDefault: Bool
-        /// Whether it is in the default matrix.
-        public var inMatrix: Bool
 
         public init(
-            name: String, suites: [String], flavours: [String] = KernelCatalogue.flavours, isDefault: Bool = false,
-            inMatrix: Bool = false
+            name: String, suites: [String], flavours: [String] = KernelCatalogue.flavours, isDefault: Bool = false
         ) {
             self.name = name
             self.suites = suites
             self.flavours = flavours
             self.isDefault = isDefault
-            self.inMatrix = inMatrix
         }
     }
 
@@ -40,9 +36,6 @@ public struct KernelCatalogue: Hashable, Sendable {
 
     /// The series to run when nothing else is asked for.
     public var `default`: Series? { series.first(where: \.isDefault) }
-
-    /// The series of the default matrix.
-    public var matrix: [Series] { series.filter(\.inMatrix) }
 
     public static let flavours = ["cloud-amd64", "amd64"]
 
@@ -139,7 +132,7 @@ private struct CatalogueReader {
     }
 
     func series(_ node: Node, flavours: [String]) throws(KernelError) -> KernelCatalogue.Series {
-        let fields = try mapping(node, keys: ["name", "suites", "flavours", "default", "matrix"])
+        let fields = try mapping(node, keys: ["name", "suites", "flavours", "default"])
         // The scalar's own text, so that an unquoted 5.10 is not the number 5.1.
         guard let name = fields["name"]?.scalar?.string else { throw error(node, "a series has a 'name'") }
         guard let version = KernelVersion(name), version.series == name else {
@@ -150,6 +143,6 @@ private struct CatalogueReader {
             name: name, suites: try words(suites, "suites"),
             flavours: try fields["flavours"].map { node throws(KernelError) in try words(node, "flavours") }
                 ?? flavours,
-            isDefault: try flag(fields["default"]), inMatrix: try flag(fields["matrix"]))
+            isDefault: try flag(fields["default"]))
     }
 }

@@ -37,22 +37,29 @@ public enum Accelerator: String, Sendable, Hashable, CaseIterable {
         }
         close(device)
 
-        let path = try await verdictPath(cache)
-        if let choice = stored(path) { return choice }
+        // That a kernel did not come up under KVM may be the kernel's doing, so it is kept for that image only.
+        let record = try await record(cache)
+        let failure = "\(record)-\(try await ContentKey.of(files: [], in: "/", salt: [ContentKey.stamp(kernel.image)]))"
+        for path in [record, failure] { if let choice = stored(path) { return choice } }
 
         report("trying KVM")
         let choice = try await probe(kernel, artifacts: artifacts, cache: cache)
         try Files.makeDirectory("\(cache.root)/accelerator")
-        try await Files.place(path) {
+        try await Files.place(choice.accelerator == .kvm ? record : failure) {
             try Files.write(Array("\(choice.accelerator.rawValue)\n\(choice.because)".utf8), to: $0)
         }
         return choice
     }
 
-    /// The verdict of an earlier probe with this QEMU on this host's kernel; nil if there was none.
-    public static func known(in cache: Cache) async throws -> Choice? { stored(try await verdictPath(cache)) }
+    /// The newest verdict of a probe with this QEMU on this host's kernel; nil if there was none.
+    public static func known(in cache: Cache) async throws -> Choice? {
+        let record = try await record(cache)
+        let directory = "\(cache.root)/accelerator"
+        let verdicts = Files.names(in: directory).map { "\(directory)/\($0)" }.filter { $0.hasPrefix(record) }
+        return verdicts.lazy.compactMap(stored).first
+    }
 
-    private static func verdictPath(_ cache: Cache) async throws -> String {
+    private static func record(_ cache: Cache) async throws -> String {
         let qemu = try Tool("qemu-system-x86_64", package: "qemu-system-x86")
         let version = try await qemu.text(["--version"], on: "its version")
         let host = try Files.read("/proc/sys/kernel/osrelease")

@@ -26,6 +26,8 @@ public struct ConsoleLog: Sendable, Hashable {
         case hardLockup = "hard lockup"
         case rcuStall = "RCU stall"
         case hungTask = "hung task"
+        /// A network device that cannot go because something still refers to it.
+        case leakedDevice = "leaked device reference"
         case warning = "WARNING"
         /// A stack trace whose heading was lost or is not known.
         case trace = "stack trace"
@@ -68,6 +70,7 @@ public struct ConsoleLog: Sendable, Hashable {
             return .rcuStall
         }
         if has("INFO: task ") && has(" blocked for more than ") { return .hungTask }
+        if has("unregister_netdevice: waiting for ") { return .leakedDevice }
         // Until 6.17 "WARNING: CPU: 0 PID: 1 at FILE:LINE", then "WARNING: FILE:LINE at FUNCTION+0x…, CPU#0: …".
         if has("WARNING: CPU: ") || (has("WARNING: ") && has(" at ") && has("+0x")) { return .warning }
         return nil

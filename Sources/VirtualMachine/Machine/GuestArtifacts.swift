@@ -63,7 +63,8 @@ public struct GuestArtifacts: Sendable, Hashable {
         root: String, swift: Tool, toolchain: String, in directory: String, report: (String) -> Void
     ) async throws -> String {
         let sources =
-            ["Package.swift"]
+            // What dependencies were resolved to is recorded beside the manifest, once they have been.
+            ["Package.swift", "Package.resolved"].filter { Files.exists("\(root)/\($0)") }
             + agentSources.flatMap { target in
                 Files.all(below: "\(root)/Sources/\(target)").map { "Sources/\(target)/\($0)" }
             }

@@ -173,8 +173,13 @@ public struct GuestRunner: Sendable {
         }
         progress.logOffset += log.count
         guard let identity = progress.identity, let ending else { throw Loss.outOfTurn("no ending") }
-        return trial.result(
+        var result = trial.result(
             kernel: kernel.name, identity: identity, observations: observations, ending: ending, seconds: seconds)
+        if result.verdict == .deviates {
+            result.deviation?.log = ConsoleLog(String(decoding: log, as: UTF8.self)).lines
+                .filter { !$0.contains(LogMarker.prefix) }.suffix(10)
+        }
+        return result
     }
 
     /// The result for the trial that a lost machine cost, by the evidence that it left.

@@ -3,8 +3,6 @@ import FoundationEssentials
 /// The root file system of a guest, as an archive that the kernel unpacks: made once per content, and cached.
 public struct Initramfs: Sendable, Hashable {
     public let path: String
-    /// Modules that the kernel does not bring: built in or not configured.
-    public let absentModules: [String]
 
     /// Programs of this machine that a fixture's shell lines may use, and the packages that have them.
     private static let programs = [
@@ -27,22 +25,18 @@ public struct Initramfs: Sendable, Hashable {
                 + ([busybox] + tools).map { try ContentKey.stamp($0.path) })
         let directory = "\(cache.root)/initramfs"
         let path = "\(directory)/\(key).cpio"
-        let absent = "\(path).absent"
-        if FileManager.default.fileExists(atPath: path), let names = FileManager.default.contents(atPath: absent) {
+        if FileManager.default.fileExists(atPath: path) {
             // Used today: what is old and unused is pruned.
             try? FileManager.default.setAttributes([.modificationDate: Date()], ofItemAtPath: path)
-            return Initramfs(
-                path: path,
-                absentModules: String(decoding: names, as: UTF8.self).split(separator: " ").map(String.init))
+            return Initramfs(path: path)
         }
 
         try Files.makeDirectory(directory)
         prune(directory)
         try await modules.load()
         let archive = try await archive(artifacts: artifacts, busybox: busybox, tools: tools, modules: modules)
-        try Files.write(Array(modules.absent.joined(separator: " ").utf8), to: absent)
         try await Files.place(path) { try Files.write(archive, to: $0) }
-        return Initramfs(path: path, absentModules: modules.absent)
+        return Initramfs(path: path)
     }
 
     private static func archive(
@@ -111,7 +105,6 @@ public struct Initramfs: Sendable, Hashable {
             guard let used = try? manager.attributesOfItem(atPath: path)[.modificationDate] as? Date, used < limit
             else { continue }
             try? manager.removeItem(atPath: path)
-            try? manager.removeItem(atPath: "\(path).absent")
         }
     }
 }

@@ -24,9 +24,6 @@ struct KernelModules: Sendable {
         }.joined()
     }
 
-    /// Wanted, and not in the directory: built in, or not configured. The features' probes tell which.
-    private(set) var absent: [String] = []
-
     /// Path of each module by its name, as the kernel spells it: with underscores.
     private let paths: [String: String]
 
@@ -62,11 +59,8 @@ struct KernelModules: Sendable {
     }
 
     private mutating func load(_ name: String) async throws {
-        guard !modules.contains(where: { $0.name == name }), !absent.contains(name) else { return }
-        guard let path = paths[name] else {
-            absent.append(name)
-            return
-        }
+        // One that is not in the directory is built in, or not configured: the features' probes tell which.
+        guard !modules.contains(where: { $0.name == name }), let path = paths[name] else { return }
         let content = try await KernelModules.decompressed(path)
         for dependency in try KernelModules.dependencies(of: content, at: path) { try await load(dependency) }
         modules.append(Module(name: name, content: content))
