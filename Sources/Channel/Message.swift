@@ -14,6 +14,8 @@ public enum Notice: Codable, Sendable, Hashable {
     case ready(KernelIdentity, problems: [String])
     /// The step, from 1, is about to be performed.
     case began(step: Int)
+    /// The step goes on.
+    case working(step: Int)
     case observed(step: Int, Observation)
     case finished(Ending)
     /// The request could not be understood; nothing was performed.

@@ -38,6 +38,7 @@ struct Agent {
             do throws(GuestError) {
                 switch progress {
                 case .began(let step): try channel.send(.began(step: step))
+                case .working(let step): try channel.send(.working(step: step))
                 case .observed(let step, let observation): try channel.send(.observed(step: step, observation))
                 }
             } catch {

@@ -1,3 +1,4 @@
+import Addressing
 import Channel
 import Foundation
 import Lab
@@ -82,6 +83,26 @@ extension KernelTests {
             let deviation = try expectOnlySecond(
                 .hung, await results(misbehaviour, silence: .seconds(3)))
             #expect(deviation.observed.contains("was not enough"))
+        }
+
+        @Test func `A step that takes long and goes on is no hang`() async throws {
+            let kernel = try await TestKernels.first
+            var runner = try await TestKernels.runner(for: kernel)
+            runner.options.silenceDeadline = .seconds(8)
+            // Half a minute under TCG, all in one step.
+            let (address, ports) = (IPAddress.loopback(.ipv4), try PortRange(1, through: 50000))
+            let sweep = Step(
+                .sweep(Sweep(from: "test", .udp, addresses: Prefix(address), ports: ports)),
+                expect: [
+                    Lab.Expectation(
+                        .answers([AnswerSpan(Endpoint(address, 1), through: Endpoint(address, 50000), "refused")]))
+                ])
+            let trial = Trial(
+                Fixture(
+                    name: "self-test/long", summary: "nobody is there", because: [],
+                    steps: [Step(.namespace("test")), sweep]))
+            let results = try await runner.run([trial], on: kernel) { _ in }
+            #expect(results.map(\.verdict) == [.conforms], "\(results)")
         }
 
         @Test func `An agent that exits is the lab's fault`() async throws {

@@ -7,6 +7,8 @@ import SystemPackage
 /// How far a performance has come. Steps count from 1.
 public enum Progress: Hashable, Sendable {
     case began(step: Int)
+    /// The step goes on: told every few seconds while a sweep does, so that it is not taken for a hang.
+    case working(step: Int)
     case observed(step: Int, Observation)
 }
 
@@ -22,7 +24,7 @@ public final class Executor {
     public init(programs: FilePath) { self.programs = programs }
 
     /// Performs the steps of `fixture` up to the first whose expectation fails.
-    public func perform(_ fixture: Fixture, report: (Progress) -> Void) async -> Ending {
+    public func perform(_ fixture: Fixture, report: @escaping (Progress) -> Void) async -> Ending {
         let ending = await performSteps(of: fixture, report: report)
         do {
             // So that what the kernel has to say about it falls to this fixture, and the next one's figures do not
@@ -34,7 +36,7 @@ public final class Executor {
         return ending
     }
 
-    private func performSteps(of fixture: Fixture, report: (Progress) -> Void) async -> Ending {
+    private func performSteps(of fixture: Fixture, report: @escaping (Progress) -> Void) async -> Ending {
         let version = KernelIdentity.running.version
         do {
             for feature in fixture.requires {
@@ -53,6 +55,7 @@ public final class Executor {
         for (index, step) in fixture.steps.enumerated() {
             let number = index + 1
             report(.began(step: number))
+            world.reportWork = { report(.working(step: number)) }
             do {
                 let expectation = try step.expectation(for: version)
                 let observation = try await world.observe(step.action)

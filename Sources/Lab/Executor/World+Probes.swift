@@ -79,8 +79,13 @@ extension World {
         let total = (1 << (addresses.family.width - addresses.length)) * ports.count
         var spans: [AnswerSpan] = []
         var index = 0
+        var reported = ContinuousClock.now
         while index < total {
             try Task.checkCancellation()
+            if ContinuousClock.now - reported > .seconds(5) {
+                reportWork()
+                reported = .now
+            }
             guard let address = addresses.address(at: UInt128(index / ports.count)) else { break }
             let endpoint = Endpoint(address, ports.first + UInt16(index % ports.count))
             let text = try answer(endpoint)

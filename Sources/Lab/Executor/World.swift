@@ -12,6 +12,8 @@ final class World {
     var dispatchers: [String: Dispatcher] = [:]
     var links: [String: Link] = [:]
     var deviceCount = 0
+    /// Told now and then by steps that take long.
+    var reportWork: () -> Void = {}
 
     /// How long a step may wait for a packet. Software emulation is 10 to 20 times slower than hardware.
     let patience: Duration = .seconds(30)

@@ -152,7 +152,7 @@ public struct GuestRunner: Sendable {
             case nil: throw Loss.deadline(.fixture, limit)
             case .closed: throw Loss.gone
             case .damaged(let error): throw Loss.channel(error)
-            case .notice(.began(let step)): progress.step = step
+            case .notice(.began(let step)), .notice(.working(let step)): progress.step = step
             case .notice(.observed(_, let observation)): observations.append(observation)
             case .notice(.finished(let how)): ending = how
             case .notice(.misunderstood(let reason)): throw Loss.channel(.notAMessage(reason: reason))
