@@ -47,11 +47,15 @@ public struct HostRunner: Sendable {
         return results
     }
 
-    /// The scale fixtures open more sockets than the usual soft limit of 1024.
+    /// The scale fixtures open more sockets than the usual limit of 1024; root may raise the hard limit, too.
     private func raiseDescriptorLimit() {
+        let wanted: rlim_t = 1 << 17
         var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        limit.rlim_cur = max(limit.rlim_cur, min(limit.rlim_max, 1 << 17))
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < wanted else {
+            return
+        }
+        limit.rlim_cur = wanted
+        limit.rlim_max = max(limit.rlim_max, wanted)
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
     }
 }

@@ -100,6 +100,7 @@ extension World {
                 return line.hasPrefix(wanted) && (flags ?? 0) & 0x8000_0000 != 0
             }
             if local { return }
+            // Nothing but netlink announces it, so this asks again.
             try await Task.sleep(for: .milliseconds(2))
         }
         throw ExecutorError.deadline("\(namespace.name): \(assigned) has no local route")
