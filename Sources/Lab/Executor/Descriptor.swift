@@ -101,4 +101,14 @@ final class Descriptor {
         var value = linger(l_onoff: 1, l_linger: 0)
         _ = setsockopt(raw, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
     }
+
+    /// The port that the socket is bound to; nil for none.
+    var localPort: UInt16? {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let result = withUnsafeMutablePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(raw, $0, &size) }
+        }
+        return result == 0 ? Endpoint(storage)?.port : nil
+    }
 }

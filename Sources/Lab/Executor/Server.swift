@@ -90,29 +90,45 @@ final class Client {
     var unread: [UInt8] = []
 
     /// Opens the client in the calling thread's namespace and sends its first packet.
-    init(_ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?, nonce: UInt64)
-        throws(KernelRefusal)
-    {
-        let family = destination.address.family
-        let descriptor = try Descriptor.socket(family, transport)
+    init(
+        _ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?, nonce: UInt64
+    ) throws(KernelRefusal) {
         self.transport = transport
         self.destination = destination
-        self.descriptor = descriptor
         self.nonce = nonce
-        if let source {
-            try descriptor.set(SOL_SOCKET, SO_REUSEADDR)
-            try descriptor.bind(to: source)
-        }
+        descriptor = try Client.open(transport, to: destination, source: source)
         switch transport {
-        case .tcp:
-            state = .connecting
-            try descriptor.connect(to: destination)
+        case .tcp: state = .connecting
         case .udp:
-            // Not connected: a steered socket may answer from its own port, and that answer must be seen.
-            // Without a connection, an ICMP error is delivered only to a socket that asks for it.
             state = .waiting
-            try KernelRefusal.check("setsockopt", clinux_enable_error_queue(descriptor.raw))
             try ask()
+        }
+    }
+
+    /// A TCP socket that has begun to connect, or a bound UDP socket.
+    private static func open(
+        _ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?
+    ) throws(KernelRefusal) -> Descriptor {
+        let family = destination.address.family
+        // A client to which the kernel gave the very port that it asks, of an address of its own, would ask itself.
+        // It is kept until another is open, so that the port is not given again.
+        var avoided: [Descriptor] = []
+        while true {
+            let descriptor = try Descriptor.socket(family, transport)
+            if let source {
+                try descriptor.set(SOL_SOCKET, SO_REUSEADDR)
+                try descriptor.bind(to: source)
+            }
+            switch transport {
+            case .tcp: try descriptor.connect(to: destination)
+            case .udp:
+                // Not connected: a steered socket may answer from its own port, and that answer must be seen.
+                // Without a connection, an ICMP error is delivered only to a socket that asks for it.
+                try KernelRefusal.check("setsockopt", clinux_enable_error_queue(descriptor.raw))
+                if source == nil { try descriptor.bind(to: Endpoint(.wildcard(family), 0)) }
+            }
+            if source != nil || descriptor.localPort != destination.port { return descriptor }
+            avoided.append(descriptor)
         }
     }
 
