@@ -25,9 +25,9 @@ test:
 vm-test: build
 	@$(LAB) run $(if $(filter all,$(KERNELS)),--all-kernels,$(addprefix --kernel ,$(KERNELS)))
 
-## sabotage: every fixture in each changed world in which it must not conform (KERNEL=6.12)
+## sabotage: every fixture in each changed world in which it must not conform (or KERNEL=…)
 sabotage: build
-	@$(LAB) run --sabotage --kernel $(KERNEL)
+	@$(LAB) run --sabotage $(addprefix --kernel ,$(KERNEL))
 
 ## format: lay out all Swift sources
 format:
