@@ -10,6 +10,8 @@ struct Performance: Sendable {
     let targets: [Target]
     let cache: Cache
     let recorder: Recorder
+    /// Where machines' consoles are kept; nil keeps none.
+    let consoles: String?
     /// How many machines run at once. Each has one processor.
     let jobs: Int
 
@@ -52,7 +54,8 @@ struct Performance: Sendable {
             progress.note($0)
         }
         progress.warn("machines run with \(choice.accelerator.rawValue): \(choice.because)")
-        let runner = GuestRunner(artifacts: artifacts, accelerator: choice.accelerator, cache: cache)
+        let runner = GuestRunner(
+            artifacts: artifacts, accelerator: choice.accelerator, cache: cache, consoles: consoles)
         try await withThrowingTaskGroup(of: Void.self) { group in
             for (index, kernel) in kernels.enumerated() {
                 if index >= max(1, jobs) { try await group.next() }

@@ -31,7 +31,9 @@ struct RunCommand: AsyncParsableCommand {
     var jobs: Int?
 
     @Option(
-        help: ArgumentHelp("Also write results.json, report.txt and junit.xml into this directory.", valueName: "dir"))
+        help: ArgumentHelp(
+            "Also write results.json, report.txt, junit.xml and the consoles of machines into this directory.",
+            valueName: "dir"))
     var output: String?
 
     func run() async throws {
@@ -50,7 +52,7 @@ struct RunCommand: AsyncParsableCommand {
         let progress = ProgressLine(total: planned)
         let recorder = Recorder(progress: progress, directory: directory, isStreaming: format == .json)
         let performance = Performance(
-            trials: trials, targets: kernels.targets, cache: cache, recorder: recorder,
+            trials: trials, targets: kernels.targets, cache: cache, recorder: recorder, consoles: directory?.path,
             jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount)
         let ending = await performance.run(progress: progress)
         progress.clear()

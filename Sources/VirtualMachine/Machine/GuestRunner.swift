@@ -1,4 +1,5 @@
 import Channel
+import FoundationEssentials
 import Lab
 
 /// Performs trials in guests, one after another, and has a verdict for each whatever becomes of the guest.
@@ -9,12 +10,16 @@ public struct GuestRunner: Sendable {
     public var options: MachineOptions
     /// Where machines keep their logs while they run; nothing stays there.
     public var runs: String
+    /// A directory to keep each machine's console in, as `console-KERNEL-N.log`; nil keeps none.
+    public var consoles: String?
     /// By a trial's id, what the guest is told to do instead: for the lab's tests of itself.
     public var misbehaviours: [String: Misbehaviour] = [:]
 
     public init(
-        artifacts: GuestArtifacts, accelerator: Accelerator, cache: Cache, options: MachineOptions = MachineOptions()
+        artifacts: GuestArtifacts, accelerator: Accelerator, cache: Cache, options: MachineOptions = MachineOptions(),
+        consoles: String? = nil
     ) {
+        self.consoles = consoles
         self.artifacts = artifacts
         self.accelerator = accelerator
         self.cache = cache
@@ -43,7 +48,8 @@ public struct GuestRunner: Sendable {
             try Task.checkCancellation()
             report(.phase(kernel: kernel.name, doing: results.isEmpty ? "booting" : "booting a fresh machine"))
             let session = try await RunDirectory.with(in: runs) { run in
-                try await perform(
+                defer { keepConsole(of: run, kernel: kernel) }
+                return try await perform(
                     trials[results.count...], on: kernel, initramfs: initramfs, judgingBoot: !hasReportedBoot,
                     in: run, report: report)
             }
@@ -61,6 +67,15 @@ public struct GuestRunner: Sendable {
             }
         }
         return results
+    }
+
+    /// Copies a machine's console to where consoles are kept; a copy that fails costs evidence, not the run.
+    private func keepConsole(of run: RunDirectory, kernel: Kernel) {
+        guard let consoles else { return }
+        let name = kernel.name.split(separator: "/").last.map(String.init) ?? kernel.name
+        let kept = Files.names(in: consoles).count { $0.hasPrefix("console-\(name)-") }
+        try? FileManager.default.copyItem(
+            atPath: "\(run.path)/console.log", toPath: "\(consoles)/console-\(name)-\(kept + 1).log")
     }
 
     /// What one machine yielded: at least one result.
