@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 
 /// What a guest is made of that comes from our own sources, built and cached by what it was built from.
 public struct GuestArtifacts: Sendable, Hashable {
@@ -76,9 +77,13 @@ public struct GuestArtifacts: Sendable, Hashable {
 
         report("building the guest's agent")
         let scratch = "\(root)/.build-guest"
+        // SwiftPM leaves half a dozen empty directories behind with every build: here they can be swept up.
+        let temporary = "\(path).\(getpid()).tmp"
+        try Files.makeDirectory(temporary)
+        defer { try? FileManager.default.removeItem(atPath: temporary) }
         _ = try await swift.run(
             ["build", "-c", "release", "--product", "lab-guest", "--scratch-path", scratch] + options,
-            in: root, on: "lab-guest")
+            in: root, temporary: temporary, on: "lab-guest")
         let built = "\(scratch)/release/lab-guest"
         let bytes = try Files.read(built)
         guard ELF.isStaticExecutable(bytes) else { throw MachineError.notStatic(built) }

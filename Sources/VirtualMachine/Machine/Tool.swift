@@ -24,15 +24,18 @@ struct Tool: Sendable, Hashable {
 
     /// Runs the program and returns what it writes, errors included in what is thrown.
     ///
-    /// - Parameter on: What it is run on, for the error.
+    /// - Parameters:
+    ///   - temporary: Where it makes its temporary files; nil leaves that to the machine.
+    ///   - on: What it is run on, for the error.
     func run(
-        _ arguments: [String], in directory: String? = nil, input: [UInt8] = [], on: String
+        _ arguments: [String], in directory: String? = nil, temporary: String? = nil, input: [UInt8] = [], on: String
     ) async throws -> [UInt8] {
         var platform = PlatformOptions()
         // A compiler driver that is asked politely takes its own children along.
         platform.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(3))]
         let result = try await Subprocess.run(
             .path(FilePath(path)), arguments: Arguments(arguments),
+            environment: temporary.map { .inherit.updating(["TMPDIR": $0]) } ?? .inherit,
             workingDirectory: directory.map { FilePath($0) }, platformOptions: platform,
             input: .array(input), output: .bytes(limit: 256 << 20), error: .string(limit: 4 << 20))
         try Task.checkCancellation()
