@@ -215,13 +215,6 @@ int clinux_enable_destination(int fd)
 
 int clinux_enable_error_queue(int fd) { return enable(fd, IP_RECVERR, IPV6_RECVERR); }
 
-int clinux_enable_foreign_source(int fd)
-{
-    int on = 1;
-    // The same bit for both families.
-    return setsockopt(fd, SOL_IP, IP_FREEBIND, &on, sizeof(on)) ? -errno : 0;
-}
-
 // An IPv6 socket gives and takes IPv4 addresses only as ::ffff:a.b.c.d.
 static void map_to_ipv6(struct sockaddr_storage *address)
 {

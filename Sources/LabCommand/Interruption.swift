@@ -70,6 +70,7 @@ final class Interruption: Sendable {
             killRemains()
             // Should the teardown hang all the same, nothing is left that could outlive the command.
             Thread.detachNewThread { [self] in
+                // A deadline for the teardown, on a thread that has nothing else to do.
                 Thread.sleep(forTimeInterval: 10)
                 killRemains()
                 _exit(128 + number)

@@ -51,6 +51,7 @@ extension KernelTests {
                 guard let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
                     !status.contains(") Z ")
                 else { return }
+                // A process that is no child of ours announces its end to nobody.
                 try await Task.sleep(for: .milliseconds(20))
             }
             Issue.record("QEMU \(process) outlives a killed command")

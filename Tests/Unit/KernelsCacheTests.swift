@@ -62,6 +62,7 @@ func write(_ text: String, to path: String) throws { try Data(text.utf8).write(t
             let task = Task {
                 try await cache.publish("kind/key") { directory in
                     try write("1", to: "\(directory)/a")
+                    // Ended by the cancellation, long before.
                     try? await Task.sleep(for: .seconds(60))
                 }
             }

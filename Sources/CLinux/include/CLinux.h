@@ -72,10 +72,6 @@ int clinux_enter_network_namespace(int netns);
 // clinux_receive_datagram can tell it, port included.
 int clinux_enable_destination(int fd);
 
-// Lets a socket send from, and bind to, addresses that are on no interface (IP_FREEBIND). Without it
-// IPv6 refuses, with EINVAL, a source that is local by a route only (AnyIP); IPv4 does not.
-int clinux_enable_foreign_source(int fd);
-
 // Receives one datagram; returns its length, cut to `length`. `destination` is what the sender wrote on
 // it: address and port, after clinux_enable_destination; else ss_family is AF_UNSPEC. On an IPv6 socket
 // IPv4 addresses are v4-mapped. `flags` are recvmsg's, such as MSG_DONTWAIT. Either may be NULL.

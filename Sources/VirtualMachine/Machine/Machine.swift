@@ -246,6 +246,7 @@ struct Machine: Sendable {
                 throw Loss.gone
             }
             if ContinuousClock.now > deadline { throw Loss.deadline(phase, limit) }
+            // QEMU writes the console to a file, which tells nobody that it has grown.
             try await Task.sleep(for: .milliseconds(10))
         }
     }

@@ -39,6 +39,7 @@ final class Mailbox: Sendable {
         let delivery = await withTaskGroup(of: Delivery?.self) { group in
             group.addTask { await self.take() }
             group.addTask {
+                // The deadline itself; cancelled as soon as a delivery is there.
                 try? await Task.sleep(for: limit)
                 return nil
             }
