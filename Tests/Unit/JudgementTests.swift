@@ -43,6 +43,17 @@ struct JudgementTests {
         #expect(verdict(.reaches("web"), event).verdict == .deviates)
     }
 
+    @Test("of many facts those that differ are told, and one that is missing deviates")
+    func facts() throws {
+        let expected = Outcome.facts(["runs": "1", "verdict": "pass"])
+        #expect(verdict(expected, .facts(["runs": "1", "verdict": "pass", "other": "x"])).verdict == .conforms)
+        let deviation = try #require(verdict(expected, .facts(["verdict": "pass"])).deviation)
+        #expect(deviation.expected == "runs: 1")
+        #expect(deviation.observed == "runs: nothing known")
+        #expect(verdict(expected, .facts(["runs": "2", "verdict": "pass"])).verdict == .deviates)
+        #expect(verdict(expected, .succeeded).verdict == .deviates)
+    }
+
     @Test("a refusal that some socket received anyway is no refusal")
     func leakedRefusal() {
         #expect(verdict(.refused, .refused(received: [])).verdict == .conforms)

@@ -45,7 +45,7 @@ private func everything() throws -> Fixture {
         .refused, .silent,
         .answers([AnswerSpan(v4, through: v4, "web[=]"), AnswerSpan(v6, through: v6, "refused")]), .answers([]),
         .count(.exactly(3)), .count(bounds), .received(["b": bounds, "a": .exactly(0)]), .received([:]),
-        .exits(3, output: "x: #y"), .exits(0, output: nil),
+        .exits(3, output: "x: #y"), .exits(0, output: nil), .facts(["runs": "1", "a b": "x: #y"]),
     ]
     let bare = outcomes.map { Step(.namespace("x"), expect: [Expectation($0)]) }
     let versioned = outcomes.map {

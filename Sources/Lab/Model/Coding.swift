@@ -122,7 +122,7 @@ extension Action: Codable {
 
 extension Expectation: Codable {
     private enum CodingKeys: String, CodingKey, CaseIterable {
-        case outcome, fails, call, reaches, answers, count, received, exits, output, since, until, because
+        case outcome, fails, call, reaches, answers, count, received, exits, output, facts, since, until, because
     }
 
     /// The outcomes that need nothing said beside their name.
@@ -144,7 +144,7 @@ extension Expectation: Codable {
             return
         }
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        let outcomes: [CodingKeys] = [.outcome, .fails, .reaches, .answers, .count, .received, .exits]
+        let outcomes: [CodingKeys] = [.outcome, .fails, .reaches, .answers, .count, .received, .exits, .facts]
         let named = outcomes.filter { container.contains($0) }
         guard named.count == 1 else {
             throw DecodingError.dataCorrupted(
@@ -167,6 +167,7 @@ extension Expectation: Codable {
             outcome = .exits(
                 try container.decode(Int32.self, forKey: .exits),
                 output: try container.decodeIfPresent(String.self, forKey: .output))
+        case .facts: outcome = .facts(try container.decode([String: String].self, forKey: .facts))
         default:
             outcome = try Expectation.plain(
                 container.decode(String.self, forKey: .outcome), at: decoder.codingPath)
@@ -198,6 +199,7 @@ extension Expectation: Codable {
         case .exits(let status, let output):
             try container.encode(status, forKey: .exits)
             try container.encodeIfPresent(output, forKey: .output)
+        case .facts(let facts): try container.encode(facts, forKey: .facts)
         }
         try container.encodeIfPresent(since, forKey: .since)
         try container.encodeIfPresent(until, forKey: .until)

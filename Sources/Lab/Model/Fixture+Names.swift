@@ -83,7 +83,7 @@ private struct Names {
             // A connection is answered in the name of its listener, also when that is closed.
             case .reaches(let name): if !opened.contains(name) { try use(.socket, name) }
             case .received(let counts): for name in counts.keys.sorted() { try use(.flood, name) }
-            case .succeeds, .fails, .refused, .silent, .answers, .count, .exits: break
+            case .succeeds, .fails, .refused, .silent, .answers, .count, .exits, .facts: break
             }
         }
     }

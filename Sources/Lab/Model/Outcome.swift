@@ -20,6 +20,8 @@ public enum Outcome: Hashable, Sendable {
     case received([String: Bounds])
     /// The exit status of a command, and a line its output must have.
     case exits(Int32, output: String?)
+    /// These facts, and perhaps others, are as stated.
+    case facts([String: String])
 }
 
 /// Consecutive endpoints with one answer.
@@ -97,6 +99,8 @@ public enum Event: Hashable, Sendable, Codable {
     case counted(Int)
     case received([String: Int])
     case exited(Int32, output: String)
+    /// What was found, by name.
+    case facts([String: String])
 }
 
 extension Outcome {
@@ -119,8 +123,19 @@ extension Outcome {
                 && observed.allSatisfy { expected[$0.key] != nil || $0.value == 0 }
         case (.exits(let status, let line), .exited(let observed, let output)):
             status == observed && (line.map { output.split(separator: "\n").map(String.init).contains($0) } ?? true)
+        case (.facts(let expected), .facts(let observed)): expected.allSatisfy { observed[$0.key] == $0.value }
         default: false
         }
+    }
+
+    /// How this outcome and an event that does not match it are told apart: of many facts, those that differ.
+    func difference(from event: Event) -> (expected: String, observed: String) {
+        guard case .facts(let expected) = self, case .facts(let observed) = event else {
+            return (description, event.description)
+        }
+        let differing = expected.filter { observed[$0.key] != $0.value }
+        let found = differing.map { ($0.key, observed[$0.key] ?? "nothing known") }
+        return (describe(differing), describe(Dictionary(uniqueKeysWithValues: found)))
     }
 }
 
@@ -137,6 +152,7 @@ extension Outcome: CustomStringConvertible {
         case .received(let counts):
             "received " + counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
         case .exits(let status, let line): "exit status \(status)" + (line.map { ", a line '\($0)'" } ?? "")
+        case .facts(let facts): describe(facts)
         }
     }
 }
@@ -159,6 +175,7 @@ extension Event: CustomStringConvertible {
                 : "received "
                     + counts.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ")
         case .exited(let status, let output): "exit status \(status), output: \(output)"
+        case .facts(let facts): describe(facts)
         }
     }
 
@@ -185,4 +202,11 @@ private func describe(_ spans: [AnswerSpan]) -> String {
         $0.first == $0.last ? "\($0.first) → \($0.answer)" : "\($0.first)…\($0.last) → \($0.answer)"
     }
     return shown.joined(separator: "; ") + (spans.count > 8 ? "; … (\(spans.count) spans)" : "")
+}
+
+/// Facts in the order of their names; of many the first.
+private func describe(_ facts: [String: String]) -> String {
+    let sorted = facts.sorted { $0.key < $1.key }
+    return sorted.prefix(12).map { "\($0.key): \($0.value)" }.joined(separator: ", ")
+        + (sorted.count > 12 ? ", … (\(sorted.count) in all)" : "")
 }

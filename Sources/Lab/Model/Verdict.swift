@@ -102,11 +102,12 @@ extension Fixture {
                 )
             }
             if !expectation.outcome.matches(observation.event, asked: step.action.asked) {
+                let difference = expectation.outcome.difference(from: observation.event)
                 return (
                     .deviates,
                     Deviation(
-                        step: index + 1, action: step.action.summary, expected: expectation.outcome.description,
-                        observed: observation.event.description)
+                        step: index + 1, action: step.action.summary, expected: difference.expected,
+                        observed: difference.observed)
                 )
             }
         }
