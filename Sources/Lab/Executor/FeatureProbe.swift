@@ -13,7 +13,16 @@ struct FeatureProbe {
         case .testRun: try KernelSupport.testRun()
         case .ipv6: try hasIPv6()
         case .devicePair: try await hasDevicePairs()
+        case .unprivilegedBPFDisabled: try refusesUnprivileged()
         }
+    }
+
+    private func refusesUnprivileged() throws -> Bool {
+        let namespace = try Namespace(name: "probe")
+        let key = "kernel.unprivileged_bpf_disabled"
+        // Where it does not exist, nothing forbids anything.
+        guard try namespace.has(key) else { return false }
+        return try namespace.read("/proc/sys/kernel/unprivileged_bpf_disabled").first != "0"
     }
 
     private func hasIPv6() throws -> Bool {

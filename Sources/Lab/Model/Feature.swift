@@ -11,6 +11,9 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case ipv6
     /// Pairs of devices that connect namespaces, veth or netkit; a matter of configuration or of a module.
     case devicePair = "device-pair"
+    /// bpf(2) is refused to processes without CAP_BPF: kernel.unprivileged_bpf_disabled is not 0, a matter of
+    /// configuration and of the administrator.
+    case unprivilegedBPFDisabled = "unprivileged-bpf-disabled"
 
     /// The first versions that have it; nil where that depends on the kernel's configuration alone.
     public var declared: VersionSet? {
@@ -18,7 +21,7 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .skLookup: VersionSet(KernelVersion(5, 9))
         // Backported to 5.10 in August 2022.
         case .testRun: VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135))
-        case .ipv6, .devicePair: nil
+        case .ipv6, .devicePair, .unprivilegedBPFDisabled: nil
         }
     }
 }
