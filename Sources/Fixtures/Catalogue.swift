@@ -4,6 +4,6 @@ import Lab
 public enum Catalogue {
     public static let all: [Fixture] =
         Wildcard.fixtures + Ranges.fixtures + Ports.fixtures + Isolation.fixtures + Rebind.fixtures
-        + Order.fixtures + Assign.fixtures + Programs.fixtures + Links.fixtures + Privileges.fixtures
+        + Order.fixtures + Packets.fixtures + Assign.fixtures + Programs.fixtures + Links.fixtures + Privileges.fixtures
         + Figure4c.fixtures + Scale.fixtures
 }

@@ -4,8 +4,8 @@ import Lab
 /// Links between programs and network namespaces: how many, in which order, replaced, detached, kept and lost.
 enum Links {
     static let fixtures: [Fixture] =
-        [limit, refusals, pins]
-        + Variant.all.flatMap { [order($0), update($0), lifetime($0), isolation($0)] }
+        [refusals, pins]
+        + Variant.all.flatMap { [limit($0), order($0), update($0), lifetime($0), isolation($0)] }
 
     private static let because = [
         "commit e9ddbb7707ff: sk_lookup programs attach by links, up to 64 in a namespace",
@@ -67,13 +67,13 @@ enum Links {
             ])
     }
 
-    private static let limit = fixture(
-        "sixty-four-in-a-namespace", nil,
-        "A namespace takes 64 links and refuses the 65th with E2BIG; each of the 64 runs, and another namespace has its own 64.",
-        {
-            let lookups = ScriptedLookups(variant: Variant(transport: .tcp, family: .ipv4))
-            let full = Array(repeating: "first", count: 64)
-            return lookups.network() + [
+    private static func limit(_ variant: Variant) -> Fixture {
+        let lookups = ScriptedLookups(variant: variant)
+        let full = Array(repeating: "first", count: 64)
+        return fixture(
+            "sixty-four-in-a-namespace", variant,
+            "A namespace takes 64 links and refuses the 65th with E2BIG; each of the 64 runs, and another namespace has its own 64.",
+            lookups.network() + [
                 lookups.load("first"), lookups.script("first", []),
                 Step(.attach(Attachment("link", program: "first", to: "server", copies: 63))),
                 attached(Array(full.dropLast())),
@@ -88,8 +88,9 @@ enum Links {
                 Step(.attach(Attachment("again", program: "first", to: "server"))), attached(full),
                 lookups.probe(.reaches("ordinary")),
                 Step(.ran(["first"]), expect: [Expectation(.facts(["first": "64"]))]),
-            ]
-        }(), sabotages: [Sabotage("one-less", omit: ["attach-last"])])
+            ],
+            sabotages: [Sabotage("one-less", omit: ["attach-last"])])
+    }
 
     /// What the calls refuse, whoever asks.
     private static let refusals = fixture(
