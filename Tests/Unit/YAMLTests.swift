@@ -79,7 +79,8 @@ private func everything() throws -> Fixture {
         summary: "Everything: a 'quoted' text, \(String(repeating: "long ", count: 40))",
         because: ["RFC 1035 §4.1", "- not a list", "{nor: this}"], tags: ["true", "x"],
         requires: [.skLookup, .testRun],
-        steps: actions.enumerated().map { Step($1, label: $0 % 2 == 0 ? "step-\($0)" : nil) } + bare + versioned,
+        steps: actions.enumerated().map { Step($1, label: $0 % 2 == 0 ? "step-\($0)" : nil, eventually: $0 % 3 == 0) }
+            + bare + versioned,
         sabotages: [
             Sabotage("none", omit: ["step-0"]),
             Sabotage("other", replace: ["step-4": [Step(.close("x"))], "step-2": [], "step-8": bare]),
