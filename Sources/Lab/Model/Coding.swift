@@ -39,6 +39,8 @@ extension Action: Codable {
         case localPrefix = "local-prefix"
         case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
         case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
+        case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
+        case countSockets = "count-sockets", describe, mapEntry = "map-entry"
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -83,6 +85,13 @@ extension Action: Codable {
             case .drops: .drops(try value())
             case .arrivals: .arrivals(try value())
             case .exec: .exec(try value())
+            case .childNamespace: .childNamespace(try value())
+            case .icmpError: .icmpError(try value())
+            case .call: .call(try value())
+            case .socketDiag: .socketDiag(try value())
+            case .countSockets: .countSockets(try value())
+            case .describe: .describe(try value())
+            case .mapEntry: .mapEntry(try value())
             }
     }
 
@@ -116,6 +125,13 @@ extension Action: Codable {
         case .drops(let value): try container.encode(value, forKey: .drops)
         case .arrivals(let value): try container.encode(value, forKey: .arrivals)
         case .exec(let value): try container.encode(value, forKey: .exec)
+        case .childNamespace(let value): try container.encode(value, forKey: .childNamespace)
+        case .icmpError(let value): try container.encode(value, forKey: .icmpError)
+        case .call(let value): try container.encode(value, forKey: .call)
+        case .socketDiag(let value): try container.encode(value, forKey: .socketDiag)
+        case .countSockets(let value): try container.encode(value, forKey: .countSockets)
+        case .describe(let value): try container.encode(value, forKey: .describe)
+        case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
         }
     }
 }
