@@ -160,7 +160,7 @@ extension World {
         case .icmpError(let error): return Observation(.facts(try inject(error)))
         case .call(let call): try perform(call)
         case .socketDiag(let query): return Observation(.facts(try look(for: query)))
-        case .describe(let name): return Observation(.facts(try describe(name)))
+        case .endpoints(let name): return Observation(.facts(try endpoints(of: name)))
         case .mapEntry(let entry): return try change(entry)
         case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,
             .exec, .childNamespace, .countSockets:

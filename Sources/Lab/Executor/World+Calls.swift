@@ -45,7 +45,7 @@ extension World {
     }
 
     /// What both ends of a connection say of themselves.
-    func describe(_ name: String) throws -> [String: String] {
+    func endpoints(of name: String) throws -> [String: String] {
         try loop.serveWhatIsReady()
         let client = try connection(name)
         let text = { (endpoint: Endpoint?) in endpoint.map { "\($0)" } ?? "none" }
@@ -66,11 +66,11 @@ extension World {
         let cookie = try namespace(query.namespace).enter {
             try Descriptor.find(query.protocol, local: query.local, remote: query.remote)
         }
-        return ["socket": try name(of: cookie)]
+        return ["socket": try name(ofCookie: cookie)]
     }
 
     /// A socket's name by its cookie.
-    func name(of cookie: UInt64) throws -> String {
+    func name(ofCookie cookie: UInt64) throws -> String {
         for (name, server) in servers where try server.descriptor.cookie() == cookie { return name }
         for (name, client) in connections {
             if try client.descriptor.cookie() == cookie { return "\(name) (client's end)" }

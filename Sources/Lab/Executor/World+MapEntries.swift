@@ -27,7 +27,7 @@ extension World {
         case .lookUp:
             var cookie: UInt64 = 0
             try KernelRefusal.check("bpf(BPF_MAP_LOOKUP_ELEM)", bpf_map_lookup_elem(map, &key, &cookie))
-            return Observation(.facts(["socket": try name(of: cookie)]))
+            return Observation(.facts(["socket": try name(ofCookie: cookie)]))
         }
         return Observation(.succeeded)
     }

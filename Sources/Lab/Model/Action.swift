@@ -26,7 +26,7 @@ public enum Action: Hashable, Sendable {
     case sweep(Sweep)
     case connect(Connection)
     case exchange(String)
-    case describe(String)
+    case endpoints(String)
     // sk_lookup
     case load(ProgramLoad)
     case script(ScriptChange)

@@ -44,7 +44,7 @@ extension Action: Codable {
         case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
         case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
-        case countSockets = "count-sockets", describe, mapEntry = "map-entry"
+        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -107,7 +107,7 @@ extension Action: Codable {
             case .call: .call(try value())
             case .socketDiag: .socketDiag(try value())
             case .countSockets: .countSockets(try value())
-            case .describe: .describe(try value())
+            case .endpoints: .endpoints(try value())
             case .mapEntry: .mapEntry(try value())
             }
     }
@@ -160,7 +160,7 @@ extension Action: Codable {
         case .call(let value): try container.encode(value, forKey: .call)
         case .socketDiag(let value): try container.encode(value, forKey: .socketDiag)
         case .countSockets(let value): try container.encode(value, forKey: .countSockets)
-        case .describe(let value): try container.encode(value, forKey: .describe)
+        case .endpoints(let value): try container.encode(value, forKey: .endpoints)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
         }
     }

@@ -108,7 +108,7 @@ private struct Names {
         case .call(let call): try use(call.end == nil ? .socket : .connection, call.socket)
         case .socketDiag(let query): try use(.namespace, query.namespace)
         case .countSockets(let count): try use(.namespace, count.namespace)
-        case .describe(let name): try use(.connection, name)
+        case .endpoints(let name): try use(.connection, name)
         case .mapEntry(let entry):
             try use(.program, entry.program)
             if let socket = entry.socket { try use(entry.end == nil ? .socket : .connection, socket) }
