@@ -36,6 +36,7 @@ public struct ErrorNumber: Hashable, Sendable {
 
     public static let connectionRefused = ErrorNumber(rawValue: ECONNREFUSED)
     public static let addressInUse = ErrorNumber(rawValue: EADDRINUSE)
+    public static let noEntry = ErrorNumber(rawValue: ENOENT)
     public static let networkUnreachable = ErrorNumber(rawValue: ENETUNREACH)
 }
 
