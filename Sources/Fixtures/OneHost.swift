@@ -40,6 +40,11 @@ struct OneHost {
         _ name: String = "steered", change: (inout SocketDescription) -> Void = { _ in }
     ) -> Step { open(name, plan.loopback, change: change) }
 
+    /// Another that the program may select. A TCP listener beside the first would be of its reuseport group.
+    func openAnother(_ name: String) -> Step {
+        open(name, plan.loopback, variant.transport == .tcp ? 8002 : OneHost.port)
+    }
+
     /// A client's endpoint; each of a fixture's flows has one of its own.
     func client(_ number: UInt16) -> Endpoint { Endpoint(plan.loopback, 40000 + number) }
 

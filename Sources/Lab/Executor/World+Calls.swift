@@ -86,6 +86,8 @@ extension World {
         // A grace period of RCU takes some tens of milliseconds; a leaked socket is never freed.
         let deadline = ContinuousClock.now + .seconds(5)
         while true {
+            // A connection that its client has reset is closed here when that is noticed.
+            try loop.serveWhatIsReady()
             let statistics = try namespace.read("/proc/thread-self/net/sockstat")
             let line = statistics.split(separator: "\n").first { $0.hasPrefix("sockets: used ") }
             guard let used = line?.split(separator: " ").last.flatMap({ Int($0) }) else {
