@@ -8,6 +8,8 @@ import Lab
 /// ICMP error to one. So clients connect their sockets here, unless that is what a fixture is about.
 struct OneHost {
     let variant: Variant
+    /// Clients in a namespace of their own, one link away, after all: where the path matters.
+    var outside = false
     var plan: AddressPlan { AddressPlan(family: variant.family) }
 
     /// The port asked.
@@ -16,7 +18,11 @@ struct OneHost {
     var exact: IPAddress { plan.service.host(1) }
     var other: IPAddress { plan.service.host(2) }
 
-    var namespace: [Step] { [Step(.namespace("server")), prefix] }
+    var namespace: [Step] {
+        outside ? Scenery.network(plan, local: [plan.service]) : [Step(.namespace("server")), prefix]
+    }
+
+    private var home: String { outside ? "client" : "server" }
 
     var prefix: Step { Step(.localPrefix(LocalPrefix(namespace: "server", prefix: plan.service))) }
 
@@ -46,7 +52,7 @@ struct OneHost {
     }
 
     /// A client's endpoint; each of a fixture's flows has one of its own.
-    func client(_ number: UInt16) -> Endpoint { Endpoint(plan.loopback, 40000 + number) }
+    func client(_ number: UInt16) -> Endpoint { Endpoint(outside ? plan.clientAddress : plan.loopback, 40000 + number) }
 
     /// A flow that stays open: its client's port is 40000 and `number`.
     func connect(
@@ -56,7 +62,7 @@ struct OneHost {
         Step(
             .connect(
                 Connection(
-                    name, from: "server", variant.transport, to: Endpoint(address, port), source: client(number),
+                    name, from: home, variant.transport, to: Endpoint(address, port), source: client(number),
                     connected: variant.transport == .udp ? true : nil, fastOpen: fastOpen, question: question)),
             label: label, expect: [Expectation(outcome)])
     }
@@ -70,7 +76,7 @@ struct OneHost {
         label: String? = nil
     ) -> Step {
         Step(
-            .probe(Probe(from: "server", variant.transport, to: Endpoint(address, port), fence: fence)), label: label,
+            .probe(Probe(from: home, variant.transport, to: Endpoint(address, port), fence: fence)), label: label,
             expect: [Expectation(outcome)])
     }
 
@@ -119,7 +125,8 @@ struct OneHost {
     ) -> Fixture {
         Fixture(
             name: name, variant: id ?? variant.id, summary: summary, because: because,
-            requires: [.skLookup] + requires + variant.features, steps: steps, sabotages: sabotages)
+            requires: [.skLookup] + (outside ? [.devicePair] : []) + requires + variant.features, steps: steps,
+            sabotages: sabotages)
     }
 }
 

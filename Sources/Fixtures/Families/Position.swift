@@ -7,9 +7,11 @@ enum Position {
         Variant.all.flatMap { variant in
             let host = OneHost(variant: variant)
             return [
-                order(host, "order", [Step(.namespace("server"))]), orderInOwnTable(host), device(host), answers(host),
+                order(host, "order"), orderInOwnTable(host), device(host), answers(host),
+                order(OneHost(variant: variant, outside: true), "order-from-outside"),
             ]
-        } + [.tcp, .udp].flatMap { dualStack(OneHost(variant: Variant(transport: $0, family: .ipv4))) }
+        } + Variant.udp.map { connectedLater(OneHost(variant: $0)) }
+        + [.tcp, .udp].flatMap { dualStack(OneHost(variant: Variant(transport: $0, family: .ipv4))) }
 
     private static let because = [
         "paper Figure 5a: the program runs after connected sockets are matched, and ahead of listeners",
@@ -18,7 +20,8 @@ enum Position {
 
     /// Established, program, exact, wildcard; and how often the program runs.
     private static func order(
-        _ host: OneHost, _ name: String, _ namespace: [Step], requires: [Feature] = [], because more: [String] = []
+        _ host: OneHost, _ name: String, in namespace: [Step]? = nil, requires: [Feature] = [],
+        because more: [String] = []
     ) -> Fixture {
         let (plan, transport) = (host.plan, host.variant.transport)
         let owner = transport == .tcp ? "exact" : "connected"
@@ -28,8 +31,8 @@ enum Position {
             "position/\(name)",
             "A connected socket is found first and without the program, then what the program selects, then the exact address, then the wildcard; the program runs once for a new flow.",
             because: because + more, requires: requires,
-            namespace + [
-                host.prefix, host.open("exact", host.exact), host.open("wildcard", plan.wildcard), host.openSteered(),
+            (namespace ?? host.namespace) + [
+                host.open("exact", host.exact), host.open("wildcard", plan.wildcard), host.openSteered(),
             ]
                 + (transport == .udp ? [host.open("connected", host.exact, connect: host.client(1))] : [])
                 + [host.connect("flow", 1, to: host.exact, .reaches(owner))] + host.script() + [
@@ -72,7 +75,7 @@ enum Position {
         let file = isTCP ? "tcp_ehash_entries" : "udp_hash_entries"
         return order(
             host, "order-in-own-table",
-            [
+            in: [
                 Step(.namespace("parent")),
                 Step(.sysctl(SystemControl(namespace: "parent", key: size, value: "128"))),
                 Step(.childNamespace(ChildNamespace("server", from: "parent")), label: "child"),
@@ -80,8 +83,46 @@ enum Position {
                 Step(
                     .exec(Command(in: "server", "cat /proc/sys/net/ipv4/\(file)")),
                     expect: [Expectation(.exits(0, output: "128"))]),
+                host.prefix,
             ], requires: [isTCP ? .ownTCPTable : .ownUDPTable],
             because: [isTCP ? "commit d1e5e6408b30" : "commit 9804985bf27f"])
+    }
+
+    private static func connectedLater(_ host: OneHost) -> Fixture {
+        func call(_ call: SocketCall.Call, _ socket: String, _ endpoint: Endpoint? = nil) -> Step {
+            Step(.call(SocketCall(call, on: socket, endpoint: endpoint)), label: "\(call.rawValue)-\(socket)")
+        }
+        return host.fixture(
+            "position/connected-after-the-program",
+            "A UDP socket that is connected while a program is attached takes its peer's datagrams from the program at once, and gives them back when it is disconnected, connected elsewhere or closed.",
+            because: because + ["commit 78c91ae2c6de", "commit 51a00be6a099"],
+            host.namespace + [host.openSteered(), host.open("exact", host.exact)] + host.script() + [
+                host.connect("one", 1, to: host.exact, .reaches("steered")),
+                host.connect("two", 2, to: host.exact, .reaches("steered")),
+                call(.connect, "exact", host.client(1)),
+                OneHost.recorded(runs: 2),
+                host.exchange("one", .reaches("exact")),
+                OneHost.recorded(runs: 0),
+                host.exchange("two", .reaches("steered")),
+                host.open("other", host.exact, connect: host.client(2)),
+                host.exchange("two", .reaches("other")),
+                Step(.call(SocketCall(.connect, on: "exact", endpoint: host.client(3)))),
+                OneHost.recorded(runs: 1),
+                host.exchange("one", .reaches("steered")),
+                host.connect("three", 3, to: host.exact, .reaches("exact")),
+                OneHost.recorded(runs: 1, host.seen(1, host.exact)),
+                call(.disconnect, "exact"),
+                host.exchange("three", .reaches("steered")),
+                Step(.close("other")),
+                host.exchange("two", .reaches("steered")),
+                OneHost.recorded(runs: 2, host.seen(2, host.exact)),
+                Step(.detach("link")),
+                host.exchange("two", .reaches("exact")),
+            ],
+            sabotages: [
+                .programNotAttached, Sabotage("not-connected", omit: ["connect-exact"]),
+                Sabotage("not-disconnected", omit: ["disconnect-exact"]),
+            ])
     }
 
     /// What the program is asked about when the client, too, is in its reach.
