@@ -66,7 +66,7 @@ enum Position {
                     OneHost.recorded(runs: 0),
                     host.exchange("flow", .reaches(owner)),
                 ],
-            sabotages: [.programNotAttached, .scriptSelectsNothing, .registered("wildcard")])
+            sabotages: [.scriptSelectsNothing, .registered("wildcard")])
     }
 
     private static func orderInOwnTable(_ host: OneHost) -> Fixture {
@@ -120,7 +120,7 @@ enum Position {
                 host.exchange("two", .reaches("exact")),
             ],
             sabotages: [
-                .programNotAttached, Sabotage("not-connected", omit: ["connect-exact"]),
+                .scriptSelectsNothing, Sabotage("not-connected", omit: ["connect-exact"]),
                 Sabotage("not-disconnected", omit: ["disconnect-exact"]),
             ])
     }
@@ -188,7 +188,7 @@ enum Position {
                 Step(.close("on-device")),
                 host.connect("fifth", 5, to: host.exact, .reaches("wildcard")),
             ],
-            sabotages: [.programNotAttached, .registered("steered-on-device")])
+            sabotages: [.scriptSelectsNothing, .registered("steered-on-device")])
     }
 
     /// IPv4 packets, IPv6 sockets.
@@ -228,7 +228,7 @@ enum Position {
                         host.connect("eighth", 8, to: host.other, .reaches("wildcard")),
                         host.exchange("flow", .reaches(owner)),
                     ],
-                sabotages: [.programNotAttached, .scriptSelectsNothing])
+                sabotages: [.scriptSelectsNothing])
         }
         let loopback = IPAddress.v6(0xFFFF << 32 | host.plan.loopback.bits)
         let fixtures = [

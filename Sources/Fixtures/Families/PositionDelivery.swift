@@ -249,6 +249,6 @@ enum PositionDelivery {
                 Step(.detach("link")),
                 finds(7, host.exact, "exact"),
             ],
-            sabotages: [.programNotAttached, .registered("wildcard")])
+            sabotages: [.scriptSelectsNothing, .registered("wildcard")])
     }
 }

@@ -83,7 +83,7 @@ enum PositionHandshake {
                 host.connect("ordinary", 1, to: host.exact, .reaches("exact")),
             ],
             sabotages: [
-                .programNotAttached, Sabotage("not-moved", omit: ["move"]),
+                .scriptSelectsNothing, Sabotage("not-moved", omit: ["move"]),
                 Sabotage("not-detached", omit: ["detach"]),
             ])
     }
