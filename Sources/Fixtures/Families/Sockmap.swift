@@ -14,7 +14,7 @@ enum Sockmap {
         }
         + Variant.udp.flatMap { variant in
             let host = OneHost(variant: variant)
-            return [connected(host), unbound(host), unboundLater(host)]
+            return [connected(host)]
         } + [updates(.array), updates(.hash), updates(.narrow), otherFiles, mptcp]
 
     private static let because = ["commit e9ddbb7707ff", "Documentation/bpf/map_sockmap.rst"]
@@ -95,48 +95,39 @@ enum Sockmap {
     }
 
     private static func stoppedListening(_ host: OneHost) -> Fixture {
-        let unhash = "commit b8b8315e39ff: a socket leaves when it is closed, no longer when it leaves its hash table"
-        let boundary = VersionSet(KernelVersion(5, 16))
-        // Listening again without being registered again.
-        func again(_ number: UInt16) -> [Step] {
-            zip(
-                both(host, number, .refused, .reaches("wildcard")),
-                both(host, number, .reaches("steered"), .reaches("steered"))
-            )
-            .map { old, new in
+        let strict = "commit 40a34121ac1d: only TCP sockets that listen can be selected"
+        let boundary = VersionSet(KernelVersion(5, 16), KernelVersion(5, 15, 3))
+        let fence = Endpoint(host.other, 81)
+        // Before that, a closed socket was selected, and swallowed what came.
+        func stopped() -> [Step] {
+            [(dropping(host), .refused), (passing(host), Outcome.reaches("wildcard"))].map { address, outcome in
                 Step(
-                    old.action,
+                    .probe(Probe(from: "server", .tcp, to: Endpoint(address, OneHost.port), fence: fence)),
                     expect: [
-                        Expectation(old.expect[0].outcome, until: boundary, because: unhash),
-                        Expectation(new.expect[0].outcome, since: boundary, because: unhash),
+                        Expectation(.silent, until: boundary, because: strict),
+                        Expectation(outcome, since: boundary, because: strict),
                     ])
             }
         }
+        func serves(_ number: UInt16) -> [Step] { both(host, number, .reaches("steered"), .reaches("steered")) }
         return host.fixture(
             "sockmap/listener-that-stops",
-            "A listener that stops to listen, by disconnect or by shutdown of its receiving side, is not selected; whether it is again when it listens again, without being registered again, depends on the kernel.",
-            because: because + [
-                "shutdown(2) and connect(2) with AF_UNSPEC make a listener a closed socket again", unhash,
-            ],
-            host.namespace + [host.open("wildcard", host.plan.wildcard), host.openSteered()] + dispatcher(host)
-                + both(host, 1, .reaches("steered"), .reaches("steered")) + [
-                    Step(.call(SocketCall(.shutdownWrite, on: "steered")))
-                ] + both(host, 2, .reaches("steered"), .reaches("steered")) + [
-                    Step(.call(SocketCall(.disconnect, on: "steered")), label: "disconnect")
-                ] + nobodyRegistered(host, 3) + [
-                    Step(.call(SocketCall(.listen, on: "steered")))
-                ] + again(4) + [
-                    Step(.register(Registration("program", label: "steered", socket: "steered")))
-                ] + both(host, 5, .reaches("steered"), .reaches("steered")) + [
-                    Step(.call(SocketCall(.shutdownRead, on: "steered")), label: "shutdown")
-                ] + nobodyRegistered(host, 6) + [
-                    Step(.call(SocketCall(.listen, on: "steered")))
-                ] + again(7) + [
-                    host.exchange("drops-1", .reaches("steered")), Step(.close("steered")),
-                ] + nobodyRegistered(host, 8),
+            "A listener that stops to listen, by disconnect or by shutdown of its receiving side, is not selected until it listens again; shutdown of the sending side changes nothing, and its connections stay.",
+            because: because + ["connect(2) with AF_UNSPEC, shutdown(2): a listener is a closed socket again", strict],
+            host.namespace + [
+                host.open("wildcard", host.plan.wildcard), host.open("fence", host.other, 81), host.openSteered(),
+            ] + dispatcher(host) + serves(1) + [
+                Step(.call(SocketCall(.shutdownWrite, on: "steered")))
+            ] + serves(2) + [Step(.call(SocketCall(.disconnect, on: "steered")), label: "disconnect")] + stopped() + [
+                Step(.call(SocketCall(.listen, on: "steered")))
+            ] + serves(3) + [Step(.call(SocketCall(.shutdownRead, on: "steered")), label: "shutdown")] + stopped() + [
+                Step(.call(SocketCall(.listen, on: "steered")))
+            ] + serves(4) + [
+                host.exchange("drops-1", .reaches("steered")), Step(.close("steered"), label: "close"),
+            ] + nobodyRegistered(host, 5),
             sabotages: [
                 .programNotAttached, Sabotage("not-disconnected", omit: ["disconnect"]),
-                Sabotage("not-shut-down", omit: ["shutdown"]),
+                Sabotage("not-shut-down", omit: ["shutdown"]), Sabotage("not-closed", omit: ["close"]),
             ])
     }
 
@@ -232,49 +223,6 @@ enum Sockmap {
                 .programNotAttached, Sabotage("not-connected", omit: ["connect", "disconnect"]),
                 Sabotage("not-disconnected", omit: ["disconnect"]),
             ])
-    }
-
-    private static func unbound(_ host: OneHost) -> Fixture {
-        let register = Action.register(Registration("program", label: "steered", socket: "steered"))
-        return host.fixture(
-            "sockmap/unbound-udp-socket",
-            "A UDP socket that was never bound is taken by the map or refused, as the kernel's age says; bound, it is taken and gets its packets.",
-            because: because + ["commit 0c48eefae712", "commit 66efd3368ae1"],
-            host.namespace + [
-                host.open("wildcard", host.plan.wildcard), host.openSteered { $0.bound = false },
-                Step(.load(ProgramLoad("program", object: "dispatch"))),
-                Step(
-                    .bind(
-                        Binding("program", .udp, host.plan.service, ports: PortRange(OneHost.port), to: "steered"))),
-                Step(.attach(Attachment("link", program: "program", to: "server")), label: "attach"),
-                Step(register, label: "register", expect: [Expectation(.fails(error("EOPNOTSUPP"), call: update))]),
-                host.connect("before", 1, to: host.exact, .refused),
-                Step(.call(SocketCall(.bind, on: "steered", endpoint: Endpoint(host.plan.loopback, OneHost.port)))),
-                Step(register),
-                host.connect("after", 2, to: host.exact, .reaches("steered")),
-            ],
-            sabotages: [.programNotAttached])
-    }
-
-    private static func unboundLater(_ host: OneHost) -> Fixture {
-        host.fixture(
-            "sockmap/udp-socket-unbound-later",
-            "A UDP socket that loses its port when it is disconnected, because connect() had given it one, is selected no more.",
-            because: because,
-            host.namespace + [
-                host.open("wildcard", host.plan.wildcard),
-                host.openSteered {
-                    $0.bound = false
-                    $0.connect = Endpoint(host.plan.loopback, 9)
-                },
-            ] + dispatcher(host) + nobodyRegistered(host, 1) + [
-                Step(.call(SocketCall(.disconnect, on: "steered")))
-            ] + [
-                Step(
-                    .probe(Probe(from: "server", .udp, to: Endpoint(host.exact, OneHost.port))),
-                    expect: [Expectation(.reaches("steered"))])
-            ],
-            sabotages: [.programNotAttached])
     }
 
     /// SOCKHASH as well as SOCKMAP, with values of eight bytes and of four.
