@@ -19,7 +19,16 @@ struct FeatureProbe {
         case .synCookies: try hasControl("net.ipv4.tcp_syncookies")
         case .socketDiag: try await hasSocketDiag()
         case .mptcp: hasMPTCP()
+        case .unprivilegedBPFDisabled: try refusesUnprivileged()
         }
+    }
+
+    private func refusesUnprivileged() throws -> Bool {
+        let namespace = try Namespace(name: "probe")
+        let key = "kernel.unprivileged_bpf_disabled"
+        // Where it does not exist, nothing forbids anything.
+        guard try namespace.has(key) else { return false }
+        return try namespace.read("/proc/sys/kernel/unprivileged_bpf_disabled").first != "0"
     }
 
     private func hasIPv6() throws -> Bool {

@@ -20,6 +20,9 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     /// A matter of configuration, as the next one.
     case synCookies = "syn-cookies"
     case mptcp
+    /// bpf(2) is refused to processes without CAP_BPF: kernel.unprivileged_bpf_disabled is not 0, a matter of
+    /// configuration and of the administrator.
+    case unprivilegedBPFDisabled = "unprivileged-bpf-disabled"
 
     /// The first versions that have it; nil where that depends on the kernel's configuration alone.
     public var declared: VersionSet? {
@@ -29,7 +32,9 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .testRun: VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135))
         case .ownTCPTable: VersionSet(KernelVersion(6, 1))
         case .ownUDPTable: VersionSet(KernelVersion(6, 2))
-        case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp: nil
+        case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp,
+            .unprivilegedBPFDisabled:
+            nil
         }
     }
 }
