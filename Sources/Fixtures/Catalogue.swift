@@ -5,5 +5,6 @@ public enum Catalogue {
     public static let all: [Fixture] =
         Wildcard.fixtures + Ranges.fixtures + Ports.fixtures + Isolation.fixtures + Rebind.fixtures
         + Order.fixtures + Packets.fixtures + Assign.fixtures + Programs.fixtures + Links.fixtures + Privileges.fixtures
+        + Position.fixtures + PositionDelivery.fixtures + PositionHandshake.fixtures + Sockmap.fixtures
         + Figure4c.fixtures + Scale.fixtures
 }
