@@ -2,6 +2,7 @@
 #include "events.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <net/if.h>
 #include <sched.h>
 #include <string.h>
@@ -91,5 +92,15 @@ int clinux_pin(void)
     }
     return result(sched_setaffinity(0, sizeof(first), &first));
 }
+
+int clinux_attach_reuseport_filter(int socket, uint32_t member)
+{
+    struct sock_filter answer = { .code = BPF_RET | BPF_K, .k = member };
+    struct sock_fprog filter = { .len = 1, .filter = &answer };
+
+    return result(setsockopt(socket, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof(filter)));
+}
+
+int clinux_processor(void) { return result(sched_getcpu()); }
 
 int clinux_unpin(void) { return result(sched_setaffinity(0, sizeof(allowed), &allowed)); }

@@ -102,6 +102,14 @@ final class Descriptor {
         _ = setsockopt(raw, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
     }
 
+    /// SO_DOMAIN
+    func family() throws(KernelRefusal) -> AddressFamily {
+        var value: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(raw, SOL_SOCKET, SO_DOMAIN, &value, &size) == 0 else { throw KernelRefusal("getsockopt") }
+        return value == AF_INET6 ? .ipv6 : .ipv4
+    }
+
     /// The port that the socket is bound to; nil for none.
     var localPort: UInt16? {
         var storage = sockaddr_storage()

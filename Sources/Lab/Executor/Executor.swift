@@ -114,17 +114,33 @@ extension World {
         case .socket(let description): try open(description)
         case .sockets(let range): return try open(range)
         case .close(let name): try close(name)
+        case .setOption(let change): try self.change(change)
         case .probe(let probe): return Observation(try ask(probe))
         case .sweep(let sweep): return Observation(.answers(try ask(sweep)))
         case .connect(let connection): return Observation(try connect(connection))
         case .exchange(let name): return Observation(try exchange(name))
+        case .spread(let spread): return Observation(.facts(try self.spread(spread)))
         case .load(let load): try self.load(load)
+        case .script(let change):
+            guard try changeGroupProgram(change) else {
+                throw ExecutorError.unknown(kind: "scripted program", name: change.program)
+            }
+        case .recorded(let name):
+            guard let facts = try recordedByGroupProgram(name) else {
+                throw ExecutorError.unknown(kind: "scripted program", name: name)
+            }
+            return Observation(.facts(facts))
+        case .attachReuseport(let attachment): try attach(attachment)
+        case .attachReuseportFilter(let filter): try attach(filter)
+        case .detachReuseport(let name): try detachGroupProgram(name)
         case .attach(let attachment): try attach(attachment)
         case .detach(let link): try detach(link)
         case .register(let registration):
+            if try registerWithGroupProgram(registration) { break }
             try dispatcher(registration.dispatcher)
                 .register(server(registration.socket).descriptor.file, under: registration.label)
         case .unregister(let registration):
+            if try unregisterFromGroupProgram(registration) { break }
             try dispatcher(registration.dispatcher)
                 .unregister(server(registration.socket).descriptor.file, from: registration.label)
         case .bind(let binding):

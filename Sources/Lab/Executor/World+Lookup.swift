@@ -12,6 +12,10 @@ extension World {
         }
         let program = try Program(object: object, named: load.object)
         loaded[load.name] = program
+        if let script = try? ReuseportProgram(program) {
+            groupPrograms[load.name] = LoadedGroupProgram(script)
+            return
+        }
         do {
             dispatchers[load.name] = try Dispatcher(program)
         } catch SocketLookupError.notADispatcher {

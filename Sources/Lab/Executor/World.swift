@@ -10,6 +10,7 @@ final class World {
     var connections: [String: Client] = [:]
     var loaded: [String: Program] = [:]
     var dispatchers: [String: Dispatcher] = [:]
+    var groupPrograms: [String: LoadedGroupProgram] = [:]
     var links: [String: Link] = [:]
     var deviceCount = 0
     /// Told now and then by steps that take long.

@@ -15,13 +15,17 @@ public enum Action: Hashable, Sendable {
     case socket(SocketDescription)
     case sockets(SocketRange)
     case close(String)
+    case setOption(OptionChange)
     // Connections and probes
     case probe(Probe)
     case sweep(Sweep)
     case connect(Connection)
     case exchange(String)
+    case spread(Spread)
     // sk_lookup
     case load(ProgramLoad)
+    case script(ScriptChange)
+    case recorded(String)
     case attach(Attachment)
     case detach(String)
     case register(Registration)
@@ -29,6 +33,10 @@ public enum Action: Hashable, Sendable {
     case bind(Binding)
     case unbind(Binding)
     case testRun(TestRun)
+    // Reuseport groups
+    case attachReuseport(GroupProgram)
+    case attachReuseportFilter(GroupFilter)
+    case detachReuseport(String)
     // Load
     case flood(Flood)
     case drain(String)
@@ -117,6 +125,12 @@ public enum SocketOption: String, Hashable, Sendable, Codable, CaseIterable {
     case dualStack = "dual-stack"
     case freeBind = "freebind"
     case transparent
+    /// SO_INCOMING_CPU: the processor on which every step is performed,
+    case thisProcessor = "this-processor"
+    /// or one that performs none.
+    case otherProcessor = "other-processor"
+    /// TCP_DEFER_ACCEPT: a connection is none before the client has sent data.
+    case deferAccept = "defer-accept"
 }
 
 /// A server's socket: created, bound, listening if TCP, and answering every message with its own name.
@@ -268,8 +282,18 @@ public struct Registration: Hashable, Sendable, Codable {
     public var dispatcher: String
     public var label: String
     public var socket: String
+    /// Refused unless what is under the label, in a reuseport program, is as said; nil takes either.
+    public var only: SlotCondition?
 
-    public init(_ dispatcher: String, label: String, socket: String) {
+    public enum SlotCondition: String, Hashable, Sendable, Codable {
+        /// BPF_NOEXIST
+        case empty
+        /// BPF_EXIST
+        case full
+    }
+
+    public init(_ dispatcher: String, label: String, socket: String, only: SlotCondition? = nil) {
+        self.only = only
         self.dispatcher = dispatcher
         self.label = label
         self.socket = socket

@@ -37,8 +37,11 @@ extension Action: Codable {
     private enum CodingKeys: String, CodingKey, CaseIterable {
         case namespace, devicePair = "device-pair", addAddress = "add-address", removeAddress = "remove-address"
         case localPrefix = "local-prefix"
-        case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
-        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
+        case route, sysctl, socket, sockets, close, setOption = "set-option", probe, sweep, connect, exchange, spread,
+            load, script, recorded, attach, detach
+        case register, unregister, bind, unbind, testRun = "test-run"
+        case attachReuseport = "attach-reuseport", attachReuseportFilter = "attach-reuseport-filter"
+        case detachReuseport = "detach-reuseport", flood, drain, drops, arrivals, exec
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -66,11 +69,15 @@ extension Action: Codable {
             case .socket: .socket(try value())
             case .sockets: .sockets(try value())
             case .close: .close(try value())
+            case .setOption: .setOption(try value())
             case .probe: .probe(try value())
             case .sweep: .sweep(try value())
             case .connect: .connect(try value())
             case .exchange: .exchange(try value())
+            case .spread: .spread(try value())
             case .load: .load(try value())
+            case .script: .script(try value())
+            case .recorded: .recorded(try value())
             case .attach: .attach(try value())
             case .detach: .detach(try value())
             case .register: .register(try value())
@@ -78,6 +85,9 @@ extension Action: Codable {
             case .bind: .bind(try value())
             case .unbind: .unbind(try value())
             case .testRun: .testRun(try value())
+            case .attachReuseport: .attachReuseport(try value())
+            case .attachReuseportFilter: .attachReuseportFilter(try value())
+            case .detachReuseport: .detachReuseport(try value())
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
@@ -99,11 +109,15 @@ extension Action: Codable {
         case .socket(let value): try container.encode(value, forKey: .socket)
         case .sockets(let value): try container.encode(value, forKey: .sockets)
         case .close(let value): try container.encode(value, forKey: .close)
+        case .setOption(let value): try container.encode(value, forKey: .setOption)
         case .probe(let value): try container.encode(value, forKey: .probe)
         case .sweep(let value): try container.encode(value, forKey: .sweep)
         case .connect(let value): try container.encode(value, forKey: .connect)
         case .exchange(let value): try container.encode(value, forKey: .exchange)
+        case .spread(let value): try container.encode(value, forKey: .spread)
         case .load(let value): try container.encode(value, forKey: .load)
+        case .script(let value): try container.encode(value, forKey: .script)
+        case .recorded(let value): try container.encode(value, forKey: .recorded)
         case .attach(let value): try container.encode(value, forKey: .attach)
         case .detach(let value): try container.encode(value, forKey: .detach)
         case .register(let value): try container.encode(value, forKey: .register)
@@ -111,6 +125,9 @@ extension Action: Codable {
         case .bind(let value): try container.encode(value, forKey: .bind)
         case .unbind(let value): try container.encode(value, forKey: .unbind)
         case .testRun(let value): try container.encode(value, forKey: .testRun)
+        case .attachReuseport(let value): try container.encode(value, forKey: .attachReuseport)
+        case .attachReuseportFilter(let value): try container.encode(value, forKey: .attachReuseportFilter)
+        case .detachReuseport(let value): try container.encode(value, forKey: .detachReuseport)
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)
