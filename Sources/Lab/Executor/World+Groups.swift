@@ -41,6 +41,13 @@ struct LoadedGroupProgram {
 }
 
 extension World {
+    func prepareGroupProgram(_ load: ProgramLoad, _ program: Program) throws {
+        let control = try ReuseportProgram(program)
+        var loaded = LoadedGroupProgram(control)
+        try loaded.perform(load.script ?? [])
+        groupPrograms[load.name] = loaded
+    }
+
     /// Whether a reuseport group's program of that name took the script.
     func changeGroupProgram(_ change: ScriptChange) throws -> Bool {
         guard groupPrograms[change.program] != nil else { return false }
@@ -119,7 +126,8 @@ extension World {
 
     func change(_ change: OptionChange) throws {
         let descriptor = try server(change.socket).descriptor
-        try descriptor.set(change.option, descriptor.family())
+        let family: AddressFamily = try descriptor.identity().domain == UInt32(AF_INET6) ? .ipv6 : .ipv4
+        try descriptor.set(change.option, family)
     }
 
     /// Begins flows from one port after another until each of the sockets has had one; then begins them all again.

@@ -11,7 +11,10 @@ final class World {
     var loaded: [String: Program] = [:]
     var dispatchers: [String: Dispatcher] = [:]
     var groupPrograms: [String: LoadedGroupProgram] = [:]
+    var scripts: [String: LoadedScript] = [:]
     var links: [String: Link] = [:]
+    /// Made when the first link is pinned; its pins go with it.
+    var bpfFileSystem: Descriptor?
     var deviceCount = 0
     /// Told now and then by steps that take long.
     var reportWork: () -> Void = {}

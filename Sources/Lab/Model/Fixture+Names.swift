@@ -33,6 +33,9 @@ private struct Names {
         let makes = step.expect.allSatisfy { if case .fails = $0.outcome { false } else { true } }
         switch step.action {
         case .namespace(let name): try make(.namespace, name)
+        case .removeNamespace(let name):
+            try use(.namespace, name)
+            made[.namespace]?.remove(name)
         case .devicePair(let pair): for end in pair.ends { try use(.namespace, end.namespace) }
         case .addAddress(let assignment), .removeAddress(let assignment): try use(.namespace, assignment.namespace)
         case .localPrefix(let local): try use(.namespace, local.namespace)
@@ -71,11 +74,29 @@ private struct Names {
             try use(.socket, attachment.socket)
         case .attachReuseportFilter(let filter): try use(.socket, filter.socket)
         case .detachReuseport(let name): try use(.socket, name)
+        case .ran(let names): for name in names { try use(.program, name) }
         case .attach(let attachment):
             try use(.program, attachment.program)
             try use(.namespace, attachment.namespace)
-            if makes { try make(.link, attachment.link) }
-        case .detach(let link):
+            if makes, let copies = attachment.copies {
+                for number in 0..<copies { try make(.link, "\(attachment.link)[\(number + 1)]") }
+            } else if makes {
+                try make(.link, attachment.link)
+            }
+        case .attachWithoutLink(let attachment), .detachWithoutLink(let attachment):
+            try use(.program, attachment.program)
+            try use(.namespace, attachment.namespace)
+        case .updateLink(let update):
+            try use(.link, update.link)
+            try use(.program, update.program)
+            if let old = update.replacing { try use(.program, old) }
+        case .linkInformation(let link): try use(.link, link)
+        case .query(let query): try use(.namespace, query.namespace)
+        case .pinLink(let pin): try use(.link, pin.link)
+        case .openLink(let pin): if makes { try make(.link, pin.link) }
+        case .unpin: break
+        case .detach(let link): try use(.link, link)
+        case .letGoOfLink(let link):
             try use(.link, link)
             made[.link]?.remove(link)
         case .register(let registration), .unregister(let registration):
