@@ -71,16 +71,22 @@ struct GroupVariant {
 
     /// A socket bound to the very destination, which gets the packets if nothing else decides.
     var bystander: Step {
-        Step(.socket(SocketDescription("bystander", in: "host", transport, bind: destination)))
+        Step(.socket(SocketDescription("bystander", in: "host", transport, bind: destination, options: [.freeBind])))
     }
 
     /// An sk_lookup program that selects what is under the label `pick`, attached.
-    func lookup(picking socket: String, flags: [SelectionFlag] = []) -> [Step] {
+    func lookup(picking socket: String) -> [Step] {
         [
-            Step(.load(ProgramLoad("lookup", script: [.select("pick", flags: flags)]))),
+            Step(.load(ProgramLoad("lookup", script: selection()))),
             Step(.register(Registration("lookup", label: "pick", socket: socket)), label: "register-pick"),
             Step(.attach(Attachment("link", program: "lookup", to: "host")), label: "attach"),
         ]
+    }
+
+    /// What the sk_lookup program does. The answers of UDP sockets pass through the same namespace, and must reach the
+    /// client.
+    func selection(_ flags: [SelectionFlag] = []) -> [ScriptOperation] {
+        [.onlyLocalPort(destination.port), .select("pick", flags: flags)]
     }
 
     func probe(_ outcome: Outcome, to endpoint: Endpoint? = nil, source: Endpoint? = nil) -> Step {

@@ -137,17 +137,18 @@ extension World {
             first.count < spread.atLeast || !Set(spread.among).subtracting(first).isEmpty
         {
             try Task.checkCancellation()
-            first.append(try who(gets: flow(first.count, of: spread)))
-            // One that is silent for the whole deadline deviates from any expectation; more would say no more.
-            if first.last == World.timedOut { break }
+            let answer = try who(gets: flow(first.count, of: spread))
+            // One that deviates from any expectation; to wait for more would say no more.
+            guard let name = answer.name else { return ["answered by": answer.text] }
+            first.append(name)
         }
         var moved = 0
-        if !first.contains(World.timedOut) {
-            for number in first.indices where try who(gets: flow(number, of: spread)) != first[number] { moved += 1 }
+        for (number, name) in first.enumerated() {
+            let answer = try who(gets: flow(number, of: spread))
+            if answer.text != name { moved += 1 }
+            if answer.name == nil { break }
         }
-        return [
-            "answered by": Set(first).sorted().joined(separator: ", "), "moved": "\(moved)",
-        ]
+        return ["answered by": Set(first).sorted().joined(separator: ", "), "moved": "\(moved)"]
     }
 
     private func flow(_ number: Int, of spread: Spread) -> Probe {
@@ -155,16 +156,12 @@ extension World {
         return Probe(from: spread.from, spread.protocol, to: spread.to, source: source)
     }
 
-    private static let timedOut = "nobody in time"
-
-    private func who(gets probe: Probe) throws -> String {
-        switch try ask(probe) {
-        case .answered(let name, let source, let received)
-        where received == [name] && source.address == probe.to.address:
-            return name
-        case .refused(let received) where received.isEmpty: return "nobody: refused"
-        case .timedOut(let received) where received.isEmpty: return World.timedOut
-        case let other: return other.description
-        }
+    /// The socket that alone got a probe and answered it; nil, and what happened instead.
+    private func who(gets probe: Probe) throws -> (name: String?, text: String) {
+        let event = try ask(probe)
+        guard case .answered(let name, let source, let received) = event, received == [name],
+            source.address == probe.to.address
+        else { return (nil, event.description) }
+        return (name, name)
     }
 }
