@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <linux/filter.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -99,6 +101,15 @@ int clinux_attach_reuseport_filter(int socket, uint32_t member)
     struct sock_fprog filter = { .len = 1, .filter = &answer };
 
     return result(setsockopt(socket, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof(filter)));
+}
+
+int clinux_accept_queue(int listener)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof(info);
+
+    // Of a listener, tcpi_unacked is the length of its queue.
+    return getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ? -errno : (int)info.tcpi_unacked;
 }
 
 int clinux_processor(void) { return result(sched_getcpu()); }

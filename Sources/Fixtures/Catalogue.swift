@@ -5,5 +5,5 @@ public enum Catalogue {
     public static let all: [Fixture] =
         Wildcard.fixtures + Ranges.fixtures + Ports.fixtures + Isolation.fixtures + Rebind.fixtures
         + Order.fixtures + Figure4c.fixtures + Scale.fixtures + Reuseport.fixtures
-        + ReuseportPrograms.fixtures
+        + ReuseportPrograms.fixtures + ReuseportMembers.fixtures + ReuseportMigration.fixtures
 }

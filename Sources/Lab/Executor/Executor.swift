@@ -135,6 +135,7 @@ extension World {
         case .attachReuseport(let attachment): try attach(attachment)
         case .attachReuseportFilter(let filter): try attach(filter)
         case .detachReuseport(let name): try detachGroupProgram(name)
+        case .backlog(let name): return Observation(.facts(try backlog(of: name)))
         case .attach(let attachment): try attach(attachment)
         case .attachWithoutLink(let attachment): try attachWithoutLink(attachment)
         case .detachWithoutLink(let attachment): try detachWithoutLink(attachment)

@@ -11,6 +11,8 @@ final class Server {
     var listening: Bool
     /// Whether its queue is left alone.
     var paused = false
+    /// Tells of what came since it was last paused.
+    var alarm: WakeUp?
     /// How many datagrams of each flood it has read since the last drain.
     var flooded: [String: Int] = [:]
     /// How many datagrams it has read since it was opened.

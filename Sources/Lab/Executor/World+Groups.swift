@@ -130,6 +130,16 @@ extension World {
         try descriptor.set(change.option, family)
     }
 
+    /// How many connections wait at a listener that accepts none for now, and whether it was woken for them.
+    func backlog(of name: String) throws -> [String: String] {
+        let server = try server(name)
+        guard let alarm = server.alarm, server.paused else {
+            throw ExecutorError.unsuitable("\(name) accepts everything at once: pause it first")
+        }
+        let queued = try KernelRefusal.check("getsockopt", clinux_accept_queue(server.descriptor.raw))
+        return ["queued": "\(queued)", "woken": try alarm.happened() ? "yes" : "no"]
+    }
+
     /// Begins flows from one port after another until each of the sockets has had one; then begins them all again.
     func spread(_ spread: Spread) throws -> [String: String] {
         var first: [String] = []

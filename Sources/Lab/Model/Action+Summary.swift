@@ -69,6 +69,7 @@ extension Action {
             "attach \(attachment.program) to the reuseport group of \(attachment.socket)"
         case .attachReuseportFilter(let filter):
             "attach a filter that picks member \(filter.member) to the reuseport group of \(filter.socket)"
+        case .backlog(let name): "ask what \(name) has to accept, and whether it was told"
         case .detachReuseport(let name): "detach the program of the reuseport group of \(name)"
         case .flood(let flood): "send \(flood.datagrams) datagrams (\(flood.name)) from \(flood.from) to \(flood.to)"
         case .drain(let name): "read everything that \(name) received"

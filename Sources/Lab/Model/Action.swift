@@ -55,6 +55,7 @@ public enum Action: Hashable, Sendable {
     case attachReuseport(GroupProgram)
     case attachReuseportFilter(GroupFilter)
     case detachReuseport(String)
+    case backlog(String)
     // Load
     case flood(Flood)
     case drain(String)
@@ -209,11 +210,14 @@ public struct SocketRange: Hashable, Sendable {
     public var receiveBuffer: Int?
     /// Whether the number of sockets, the time to open them and the kernel memory they take are reported.
     public var measured: Bool
+    /// So many on the first address instead, as a reuseport group may have: `name[1]` and so on.
+    public var copies: Int?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, prefix: Prefix, port: UInt16,
-        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false
+        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false, copies: Int? = nil
     ) {
+        self.copies = copies
         self.measured = measured
         self.options = options
         self.receiveBuffer = receiveBuffer
@@ -423,11 +427,12 @@ extension SocketDescription: Codable {
 
 extension SocketRange: Codable {
     private enum CodingKeys: String, CodingKey {
-        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured
+        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured, copies
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
+        copies = try container.decodeIfPresent(Int.self, forKey: .copies)
         measured = try container.decodeIfPresent(Bool.self, forKey: .measured) ?? false
         name = try container.decode(String.self, forKey: .name)
         namespace = try container.decode(String.self, forKey: .namespace)

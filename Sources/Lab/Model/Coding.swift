@@ -45,7 +45,7 @@ extension Action: Codable {
         case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
         case register, unregister, bind, unbind, testRun = "test-run"
         case attachReuseport = "attach-reuseport", attachReuseportFilter = "attach-reuseport-filter"
-        case detachReuseport = "detach-reuseport", flood, drain, drops, arrivals, exec
+        case detachReuseport = "detach-reuseport", backlog, flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
     }
@@ -105,6 +105,7 @@ extension Action: Codable {
             case .attachReuseport: .attachReuseport(try value())
             case .attachReuseportFilter: .attachReuseportFilter(try value())
             case .detachReuseport: .detachReuseport(try value())
+            case .backlog: .backlog(try value())
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
@@ -163,6 +164,7 @@ extension Action: Codable {
         case .attachReuseport(let value): try container.encode(value, forKey: .attachReuseport)
         case .attachReuseportFilter(let value): try container.encode(value, forKey: .attachReuseportFilter)
         case .detachReuseport(let value): try container.encode(value, forKey: .detachReuseport)
+        case .backlog(let value): try container.encode(value, forKey: .backlog)
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)

@@ -73,7 +73,7 @@ private struct Names {
             try use(.program, attachment.program)
             try use(.socket, attachment.socket)
         case .attachReuseportFilter(let filter): try use(.socket, filter.socket)
-        case .detachReuseport(let name): try use(.socket, name)
+        case .detachReuseport(let name), .backlog(let name): try use(.socket, name)
         case .ran(let names): for name in names { try use(.program, name) }
         case .attach(let attachment):
             try use(.program, attachment.program)
