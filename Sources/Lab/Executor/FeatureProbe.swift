@@ -12,6 +12,7 @@ struct FeatureProbe {
         switch feature {
         case .skLookup: try KernelSupport.skLookup()
         case .testRun: try KernelSupport.testRun()
+        case .listenerMigration: try Namespace(name: "probe").has("net.ipv4.tcp_migrate_req")
         case .ipv6: try hasIPv6()
         case .devicePair: try await hasDevicePairs()
         case .ownTCPTable: try hasControl("net.ipv4.tcp_child_ehash_entries")

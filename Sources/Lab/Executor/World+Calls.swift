@@ -19,7 +19,9 @@ extension World {
 
     private func perform(_ call: SocketCall, on server: Server) throws {
         switch call.call {
-        case .pause: server.paused = true
+        case .pause:
+            server.paused = true
+            server.alarm = try WakeUp(of: server.descriptor)
         case .resume: server.paused = false
         case .close: return try close(call.socket)
         case .bind, .connect, .listen, .disconnect, .shutdownRead, .shutdownWrite:

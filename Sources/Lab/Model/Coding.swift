@@ -40,11 +40,14 @@ extension Action: Codable {
         case namespace, removeNamespace = "remove-namespace", devicePair = "device-pair", addAddress = "add-address",
             removeAddress = "remove-address"
         case localPrefix = "local-prefix"
-        case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, script, recorded, ran, attach
+        case route, sysctl, socket, sockets, close, setOption = "set-option", probe, sweep, connect, exchange, spread,
+            load, script, recorded, ran, attach
         case attachWithoutLink = "attach-without-link", detachWithoutLink = "detach-without-link"
         case updateLink = "update-link", linkInformation = "link-information", query, pinLink = "pin-link"
         case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
-        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
+        case register, unregister, bind, unbind, testRun = "test-run"
+        case attachReuseport = "attach-reuseport", attachReuseportFilter = "attach-reuseport-filter"
+        case detachReuseport = "detach-reuseport", backlog, flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
     }
@@ -74,10 +77,12 @@ extension Action: Codable {
             case .socket: .socket(try value())
             case .sockets: .sockets(try value())
             case .close: .close(try value())
+            case .setOption: .setOption(try value())
             case .probe: .probe(try value())
             case .sweep: .sweep(try value())
             case .connect: .connect(try value())
             case .exchange: .exchange(try value())
+            case .spread: .spread(try value())
             case .load: .load(try value())
             case .removeNamespace: .removeNamespace(try value())
             case .script: .script(try value())
@@ -99,6 +104,10 @@ extension Action: Codable {
             case .bind: .bind(try value())
             case .unbind: .unbind(try value())
             case .testRun: .testRun(try value())
+            case .attachReuseport: .attachReuseport(try value())
+            case .attachReuseportFilter: .attachReuseportFilter(try value())
+            case .detachReuseport: .detachReuseport(try value())
+            case .backlog: .backlog(try value())
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
@@ -127,10 +136,12 @@ extension Action: Codable {
         case .socket(let value): try container.encode(value, forKey: .socket)
         case .sockets(let value): try container.encode(value, forKey: .sockets)
         case .close(let value): try container.encode(value, forKey: .close)
+        case .setOption(let value): try container.encode(value, forKey: .setOption)
         case .probe(let value): try container.encode(value, forKey: .probe)
         case .sweep(let value): try container.encode(value, forKey: .sweep)
         case .connect(let value): try container.encode(value, forKey: .connect)
         case .exchange(let value): try container.encode(value, forKey: .exchange)
+        case .spread(let value): try container.encode(value, forKey: .spread)
         case .load(let value): try container.encode(value, forKey: .load)
         case .removeNamespace(let value): try container.encode(value, forKey: .removeNamespace)
         case .script(let value): try container.encode(value, forKey: .script)
@@ -152,6 +163,10 @@ extension Action: Codable {
         case .bind(let value): try container.encode(value, forKey: .bind)
         case .unbind(let value): try container.encode(value, forKey: .unbind)
         case .testRun(let value): try container.encode(value, forKey: .testRun)
+        case .attachReuseport(let value): try container.encode(value, forKey: .attachReuseport)
+        case .attachReuseportFilter(let value): try container.encode(value, forKey: .attachReuseportFilter)
+        case .detachReuseport(let value): try container.encode(value, forKey: .detachReuseport)
+        case .backlog(let value): try container.encode(value, forKey: .backlog)
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)
