@@ -1,4 +1,5 @@
 import Addressing
+import CLinux
 import Glibc
 import SocketLookup
 import SystemPackage
@@ -11,8 +12,22 @@ struct FeatureProbe {
         switch feature {
         case .skLookup: try KernelSupport.skLookup()
         case .testRun: try KernelSupport.testRun()
+        case .ingressIndex: try hasIngressIndex()
         case .ipv6: try hasIPv6()
         case .devicePair: try await hasDevicePairs()
+        }
+    }
+
+    private func hasIngressIndex() throws -> Bool {
+        let program = try ["r0 = *(u32 *)(r1 + 64)", "r0 = 1", "exit"].map { try Instruction(text: $0) }
+        switch verify(
+            program.flatMap(\.words), type: BPF_PROG_TYPE_SK_LOOKUP, attachType: BPF_SK_LOOKUP, license: "GPL")
+        {
+        case .accepted: return true
+        case .refused(EACCES, _): return false
+        case .refused(let errno, _):
+            throw ExecutorError.call(
+                "bpf(BPF_PROG_LOAD)", errno: ErrorNumber(rawValue: errno), doing: "probing for ingress_ifindex")
         }
     }
 

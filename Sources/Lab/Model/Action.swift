@@ -29,6 +29,10 @@ public enum Action: Hashable, Sendable {
     case bind(Binding)
     case unbind(Binding)
     case testRun(TestRun)
+    case testRunContext(ContextRun)
+    case context(ContextReading)
+    case verify(Verification)
+    case contextAccesses(ContextAccesses)
     // Load
     case flood(Flood)
     case drain(String)

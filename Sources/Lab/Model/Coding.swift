@@ -38,7 +38,9 @@ extension Action: Codable {
         case namespace, devicePair = "device-pair", addAddress = "add-address", removeAddress = "remove-address"
         case localPrefix = "local-prefix"
         case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
-        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
+        case register, unregister, bind, unbind, testRun = "test-run"
+        case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
+        case flood, drain, drops, arrivals, exec
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -78,6 +80,10 @@ extension Action: Codable {
             case .bind: .bind(try value())
             case .unbind: .unbind(try value())
             case .testRun: .testRun(try value())
+            case .testRunContext: .testRunContext(try value())
+            case .context: .context(try value())
+            case .verify: .verify(try value())
+            case .contextAccesses: .contextAccesses(try value())
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
@@ -111,6 +117,10 @@ extension Action: Codable {
         case .bind(let value): try container.encode(value, forKey: .bind)
         case .unbind(let value): try container.encode(value, forKey: .unbind)
         case .testRun(let value): try container.encode(value, forKey: .testRun)
+        case .testRunContext(let value): try container.encode(value, forKey: .testRunContext)
+        case .context(let value): try container.encode(value, forKey: .context)
+        case .verify(let value): try container.encode(value, forKey: .verify)
+        case .contextAccesses(let value): try container.encode(value, forKey: .contextAccesses)
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)

@@ -7,6 +7,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case skLookup = "sk-lookup"
     /// `BPF_PROG_TEST_RUN` for sk_lookup programs (commit 7c32e8f8bc33).
     case testRun = "sk-lookup-test-run"
+    /// The field `ingress_ifindex` of an sk_lookup program's context (commit f89315650ba3).
+    case ingressIndex = "ingress-ifindex"
     /// IPv6; a matter of configuration.
     case ipv6
     /// Pairs of devices that connect namespaces, veth or netkit; a matter of configuration or of a module.
@@ -18,6 +20,7 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .skLookup: VersionSet(KernelVersion(5, 9))
         // Backported to 5.10 in August 2022.
         case .testRun: VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135))
+        case .ingressIndex: VersionSet(KernelVersion(5, 17))
         case .ipv6, .devicePair: nil
         }
     }
