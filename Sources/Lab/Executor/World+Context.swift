@@ -7,7 +7,8 @@ extension World {
     func read(_ reading: ContextReading) throws -> [String: String] {
         let program = try program(reading.program)
         guard let count = try program.elements(ofArray: "lookups")?.first else {
-            throw ExecutorError.unsuitable("the program '\(reading.program)' notes no lookups: load context or selected")
+            throw ExecutorError.unsuitable(
+                "the program '\(reading.program)' notes no lookups: load context or selected")
         }
         let lookups = Int(count.number(at: 0, bytes: 8))
         var facts = ["lookups": "\(lookups)"]
@@ -16,8 +17,9 @@ extension World {
         if let contexts = try program.elements(ofArray: "contexts") {
             let image = ContextImage(try noted(reading.lookup, of: contexts))
             for width in ContextImage.widths {
-                for field in ContextImage.fields where field.end <= ContextImage.begin + image.size {
-                    facts["u\(8 * width) \(field.name)"] = try image.text(of: field, byWidth: width) {
+                for (name, field) in ContextImage.fields(byWidth: width)
+                where field.end <= ContextImage.begin + image.size {
+                    facts["u\(8 * width) \(name)"] = try image.text(of: field, byWidth: width) {
                         try device($0, in: reading.namespace)
                     }
                 }
@@ -76,6 +78,20 @@ private struct ContextImage {
         Field(name: "ingress_ifindex", offset: 64, size: 4, kind: .device),
     ]
 
+    /// The kernel keeps some numbers in 16 bits, so that what a load of their upper half gives is worth a name.
+    static func fields(byWidth width: Int) -> [(name: String, field: Field)] {
+        fields.flatMap { field in
+            switch (field.kind, width) {
+            case (.family, 2), (.transport, 2), (.number, 2):
+                [
+                    (field.name, Field(name: field.name, offset: field.offset, size: 2, kind: field.kind)),
+                    ("\(field.name) + 2", Field(name: field.name, offset: field.offset + 2, size: 2, kind: .number)),
+                ]
+            default: [(field.name, field)]
+            }
+        }
+    }
+
     private let bytes: [UInt8]
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
@@ -98,9 +114,10 @@ private struct ContextImage {
             }
             memory += (0..<width).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
         }
-        let number = memory.number(at: 0, bytes: 4)
+        let number = memory.number(at: 0, bytes: memory.count > 4 ? 4 : memory.count)
         switch field.kind {
-        case .family: return number == UInt64(AF_INET) ? "AF_INET" : number == UInt64(AF_INET6) ? "AF_INET6" : "\(number)"
+        case .family:
+            return number == UInt64(AF_INET) ? "AF_INET" : number == UInt64(AF_INET6) ? "AF_INET6" : "\(number)"
         case .transport: return number == 6 ? "TCP" : number == 17 ? "UDP" : "\(number)"
         case .address: return memory.networkAddress.description
         case .networkPort:

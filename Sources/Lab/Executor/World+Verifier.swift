@@ -3,13 +3,14 @@ import Glibc
 import SocketLookup
 
 extension World {
-    /// Offers each program to the verifier: `NAME` is `accepted` or an errno, `NAME says` its reason.
+    /// Offers each program to the verifier: `NAME` is `accepted`, or an errno and the reason that was looked for, or
+    /// else the one that was given.
     func verify(_ verification: Verification) throws -> [String: String] {
         var maps: [Instruction.MapKind: ScratchMap] = [:]
         var facts: [String: String] = [:]
-        for (name, instructions) in verification.programs.sorted(by: { $0.key < $1.key }) {
+        for (name, candidate) in verification.programs.sorted(by: { $0.key < $1.key }) {
             var words: [UInt64] = []
-            for instruction in instructions {
+            for instruction in candidate.instructions {
                 guard let kind = instruction.map, let first = instruction.words.first else {
                     words += instruction.words
                     continue
@@ -24,8 +25,12 @@ extension World {
             {
             case .accepted: facts[name] = "accepted"
             case .refused(let errno, let log):
-                facts[name] = ErrorNumber(rawValue: errno).name
-                facts["\(name) says"] = verifierReason(in: log)
+                let errno = ErrorNumber(rawValue: errno).name
+                guard let reason = candidate.reason else {
+                    facts[name] = errno
+                    continue
+                }
+                facts[name] = "\(errno): \(log.range(ofFirst: reason) == nil ? verifierReason(in: log) : reason)"
             }
         }
         return facts

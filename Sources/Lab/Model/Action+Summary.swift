@@ -41,7 +41,8 @@ extension Action {
             "unbind \(binding.protocol) \(binding.prefix) ports \(binding.ports) from label \(binding.label)"
         case .testRun(let run): "test-run \(run.program) for \(run.protocol) \(run.addresses) ports \(run.ports)"
         case .testRunContext(let run):
-            "test-run \(run.program)" + (run.context == nil ? " without a context" : " with a context of \(run.size) bytes")
+            "test-run \(run.program)"
+                + (run.context == nil ? " without a context" : " with a context of \(run.size) bytes")
         case .context(let reading):
             "read what \(reading.program) saw in lookup \(reading.lookup)"
         case .verify(let verification):

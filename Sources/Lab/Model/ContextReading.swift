@@ -1,6 +1,6 @@
 import Addressing
 
-/// What a program that notes its context (`context`, `context-ingress`) or the socket that was selected before it
+/// What a program that notes its context (`context`, `ingress`) or the socket that was selected before it
 /// (`selected`) has seen in one lookup.
 public struct ContextReading: Hashable, Sendable {
     public var program: String

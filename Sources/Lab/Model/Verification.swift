@@ -1,11 +1,22 @@
 /// Programs that are offered to the verifier, and gone once it has spoken.
 public struct Verification: Hashable, Sendable {
     /// By name.
-    public var programs: [String: [Instruction]]
+    public var programs: [String: Candidate]
     public var type: ProgramType
     /// What they say they will be attached to.
     public var attachType: AttachType
     public var license: String
+
+    public struct Candidate: Hashable, Sendable, Codable {
+        public var instructions: [Instruction]
+        /// A part of what the verifier should say if it refuses: the rest of its words differs between kernels.
+        public var reason: String?
+
+        public init(_ instructions: [Instruction], reason: String? = nil) {
+            self.instructions = instructions
+            self.reason = reason
+        }
+    }
 
     public enum ProgramType: String, Hashable, Sendable, Codable, CaseIterable {
         case skLookup = "sk-lookup"
@@ -21,7 +32,7 @@ public struct Verification: Hashable, Sendable {
     }
 
     public init(
-        _ programs: [String: [Instruction]], type: ProgramType = .skLookup, attachType: AttachType = .skLookup,
+        _ programs: [String: Candidate], type: ProgramType = .skLookup, attachType: AttachType = .skLookup,
         license: String = "GPL"
     ) {
         self.programs = programs
@@ -59,7 +70,7 @@ extension Verification: Codable {
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
-        programs = try container.decode([String: [Instruction]].self, forKey: .programs)
+        programs = try container.decode([String: Candidate].self, forKey: .programs)
         type = try container.decodeIfPresent(ProgramType.self, forKey: .type) ?? .skLookup
         attachType = try container.decodeIfPresent(AttachType.self, forKey: .attachType) ?? .skLookup
         license = try container.decodeIfPresent(String.self, forKey: .license) ?? "GPL"

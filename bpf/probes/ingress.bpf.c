@@ -7,7 +7,7 @@
 #include "context.h"
 
 SEC("sk_lookup")
-int context_ingress(struct bpf_sk_lookup *ctx)
+int ingress(struct bpf_sk_lookup *ctx)
 {
 	return note(ctx);
 }
