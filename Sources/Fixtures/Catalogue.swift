@@ -4,5 +4,6 @@ import Lab
 public enum Catalogue {
     public static let all: [Fixture] =
         Wildcard.fixtures + Ranges.fixtures + Ports.fixtures + Isolation.fixtures + Rebind.fixtures
-        + Order.fixtures + Figure4c.fixtures + Scale.fixtures + Context.fixtures
+        + Order.fixtures + Assign.fixtures + Programs.fixtures + Figure4c.fixtures + Scale.fixtures
+        + Context.fixtures + Verifier.fixtures + TestRuns.fixtures
 }

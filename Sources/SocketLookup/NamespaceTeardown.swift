@@ -35,7 +35,7 @@ public enum NamespaceTeardown {
         defer { close(program) }
         let namespace = try checked("unshare(CLONE_NEWNET)", doing) { clinux_new_network_namespace() }
         defer { close(namespace) }
-        return try checked("bpf(BPF_LINK_CREATE)", doing) { clinux_bpf_attach_netns(program, namespace) }
+        return try checked("bpf(BPF_LINK_CREATE)", doing) { clinux_bpf_attach_netns(program, namespace, 0) }
     }
 
     private static func isAttached(_ link: Int32) throws(SocketLookupError) -> Bool {

@@ -214,15 +214,15 @@ enum Context {
     private static func ingressOfDevices(_ variant: Variant) -> Fixture {
         let packets = packets(variant)
         let plan = AddressPlan(family: variant.family)
-        // From the namespace to its own address on the device: IPv4 says that it came by lo, as it did; IPv6 takes the
-        // device that has the address, for the sake of scoped addresses.
+        // From the namespace to its own address on the device: it goes over lo, but is taken to have come by the
+        // device that has the address, in IPv6 for the sake of scoped addresses.
         let own = PacketView(
             variant.transport, remote: Endpoint(plan.serverAddress, 40003), local: Endpoint(plan.serverAddress, 8083))
         let outsideLookups = packets.count
         return Fixture(
             name: "context/ingress-of-devices", variant: variant.id,
             summary:
-                "A packet from outside is shown to have come in by its device; one to the namespace's own address on that device by lo (IPv4) or by the device (IPv6).",
+                "A packet from outside is shown to have come in by its device, and so is one from the namespace itself to its address on that device.",
             because: ingressBecause, requires: [.skLookup, .ingressIndex, .devicePair] + variant.features,
             steps: outside(variant, packets) + servers(packets)
                 + [
@@ -235,7 +235,7 @@ enum Context {
                 + exchanges(packets, from: "client") { $0.facts(ingress: "uplink") }
                 + [
                     probe(own, from: "server", to: "own"),
-                    context(outsideLookups + 1, own.facts(ingress: variant.family == .ipv4 ? "lo" : "uplink")),
+                    context(outsideLookups + 1, own.facts(ingress: "uplink")),
                 ],
             sabotages: sabotages(packets, from: "client"))
     }

@@ -102,6 +102,18 @@ final class Descriptor {
         _ = setsockopt(raw, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
     }
 
+    /// What kind of socket it is: SO_DOMAIN, SO_TYPE and SO_PROTOCOL.
+    func identity() throws(KernelRefusal) -> (domain: UInt32, type: UInt32, protocol: UInt32) {
+        var values: [UInt32] = []
+        for option in [SO_DOMAIN, SO_TYPE, SO_PROTOCOL] {
+            var value: UInt32 = 0
+            var size = socklen_t(MemoryLayout<UInt32>.size)
+            guard getsockopt(raw, SOL_SOCKET, option, &value, &size) == 0 else { throw KernelRefusal("getsockopt") }
+            values.append(value)
+        }
+        return (values[0], values[1], values[2])
+    }
+
     /// The port that the socket is bound to; nil for none.
     var localPort: UInt16? {
         var storage = sockaddr_storage()

@@ -88,14 +88,16 @@ extension World {
                 throw ExecutorError.call(refusal.call, errno: refusal.errno, doing: action.summary)
             }
             return Observation(.failed(call: refusal.call, errno: refusal.errno))
-        } catch SocketLookupError.call(let call, let errno, _, _) {
-            return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)))
+        } catch SocketLookupError.call(let call, let errno, _, let log) {
+            let lines = (log ?? "").split(separator: "\n").map(String.init)
+            return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)), log: lines.suffix(12))
         }
     }
 
     private func perform(_ action: Action) async throws -> Observation {
         switch action {
         case .namespace(let name): try await makeNamespace(name)
+        case .removeNamespace(let name): try await removeNamespace(name)
         case .devicePair(let pair): try await make(pair)
         case .addAddress(let assignment): try await change(assignment, "add")
         case .removeAddress(let assignment): try await change(assignment, "del")
@@ -119,12 +121,26 @@ extension World {
         case .connect(let connection): return Observation(try connect(connection))
         case .exchange(let name): return Observation(try exchange(name))
         case .load(let load): try self.load(load)
+        case .script(let change): try self.change(change)
+        case .recorded(let name): return Observation(.facts(try recorded(name)))
+        case .ran(let names): return Observation(.facts(try ran(names)))
         case .attach(let attachment): try attach(attachment)
-        case .detach(let link): try detach(link)
+        case .attachWithoutLink(let attachment): try attachWithoutLink(attachment)
+        case .detachWithoutLink(let attachment): try detachWithoutLink(attachment)
+        case .updateLink(let update): try self.update(update)
+        case .linkInformation(let name): return Observation(.facts(try information(of: name)))
+        case .query(let query): return Observation(.facts(try self.query(query)))
+        case .pinLink(let pin): try self.pin(pin)
+        case .openLink(let pin): try openPinned(pin)
+        case .unpin(let name): try unpin(name)
+        case .letGoOfLink(let name): try letGo(ofLink: name)
+        case .detach(let name): try link(name).detach()
         case .register(let registration):
+            if try registerWithScript(registration) { break }
             try dispatcher(registration.dispatcher)
                 .register(server(registration.socket).descriptor.file, under: registration.label)
         case .unregister(let registration):
+            if try unregisterFromScript(registration) { break }
             try dispatcher(registration.dispatcher)
                 .unregister(server(registration.socket).descriptor.file, from: registration.label)
         case .bind(let binding):
@@ -143,7 +159,8 @@ extension World {
         case .drain(let name): return Observation(.received(try drain(name)))
         case .drops(let name): return Observation(.counted(try server(name).descriptor.drops()))
         case .arrivals(let name): return Observation(.counted(try arrivals(name)))
-        case .namespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl, .exec:
+        case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,
+            .exec:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")
         }
         return Observation(.succeeded)

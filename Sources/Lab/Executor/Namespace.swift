@@ -25,6 +25,15 @@ final class Namespace {
     /// The open namespace, to attach programs to.
     var rawDescriptor: Int32 { descriptor }
 
+    /// The number by which the kernel tells namespaces apart.
+    func inode() throws -> UInt64 {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw ExecutorError.call("fstat", errno: .current, doing: "examining namespace \(name)")
+        }
+        return UInt64(status.st_ino)
+    }
+
     /// Runs `body` with the calling thread in this namespace.
     ///
     /// `body` is synchronous, so the thread cannot change under it. A thread that could not return to its

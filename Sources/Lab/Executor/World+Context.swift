@@ -25,7 +25,7 @@ extension World {
                 }
             }
         } else if let selections = try program.elements(ofArray: "selections") {
-            facts.merge(try SelectedSocket(noted(reading.lookup, of: selections)).facts) { $1 }
+            facts.merge(try ShownSocket(noted(reading.lookup, of: selections)).facts) { $1 }
         }
         return facts
     }
@@ -130,7 +130,7 @@ private struct ContextImage {
 }
 
 /// The socket that a program was shown, as `bpf/probes/selected.bpf.c` notes it.
-private struct SelectedSocket {
+private struct ShownSocket {
     let facts: [String: String]
 
     init(_ bytes: [UInt8]) {

@@ -81,7 +81,7 @@ extension String {
         return String(self[..<range.lowerBound]) + other + self[range.upperBound...]
     }
 
-    private func range(ofFirst part: String) -> Range<Index>? {
+    fileprivate func range(ofFirst part: String) -> Range<Index>? {
         indices.first { self[$0...].hasPrefix(part) }.map { $0..<index($0, offsetBy: part.count) }
     }
 }

@@ -10,7 +10,10 @@ final class World {
     var connections: [String: Client] = [:]
     var loaded: [String: Program] = [:]
     var dispatchers: [String: Dispatcher] = [:]
+    var scripts: [String: LoadedScript] = [:]
     var links: [String: Link] = [:]
+    /// Made when the first link is pinned; its pins go with it.
+    var bpfFileSystem: Descriptor?
     var deviceCount = 0
     /// Told now and then by steps that take long.
     var reportWork: () -> Void = {}

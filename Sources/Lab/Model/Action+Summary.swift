@@ -28,9 +28,31 @@ extension Action {
         case .connect(let connection):
             "\(connection.protocol) connection \(connection.name) from \(connection.from) to \(connection.to)"
         case .exchange(let name): "exchange a message over connection \(name)"
-        case .load(let load): "load program \(load.object) as \(load.name)"
+        case .removeNamespace(let name): "let namespace \(name) go"
+        case .load(let load):
+            "load program \(load.object) as \(load.name)" + describe(load.script) + only(load.capabilities)
+        case .script(let change): "let \(change.program) do\(describe(change.operations))"
+        case .recorded(let name): "read what \(name) saw and did"
+        case .ran(let names): "count how often \(names.joined(separator: ", ")) ran, and in which order"
         case .attach(let attachment):
             "attach \(attachment.program) to namespace \(attachment.namespace) as link \(attachment.link)"
+                + (attachment.copies.map { ", \($0) times" } ?? "")
+                + (attachment.flags.map { " with flags \($0)" } ?? "") + only(attachment.capabilities)
+        case .attachWithoutLink(let attachment):
+            "attach \(attachment.program) to namespace \(attachment.namespace) without a link"
+        case .detachWithoutLink(let attachment):
+            "detach \(attachment.program) from namespace \(attachment.namespace) without a link"
+        case .updateLink(let update):
+            "update link \(update.link) to \(update.program)"
+                + (update.replacing.map { ", replacing \($0)" } ?? "") + only(update.capabilities)
+        case .linkInformation(let link): "ask the kernel about link \(link)"
+        case .query(let query):
+            "query the programs of namespace \(query.namespace)" + (query.room.map { ", room for \($0)" } ?? "")
+                + (query.flags.map { ", flags \($0)" } ?? "")
+        case .pinLink(let pin): "pin link \(pin.link) at \(pin.at)"
+        case .openLink(let pin): "open the link pinned at \(pin.at) as \(pin.link)"
+        case .unpin(let name): "unpin \(name)"
+        case .letGoOfLink(let link): "close the descriptor of link \(link)"
         case .detach(let link): "detach link \(link)"
         case .register(let registration): "register socket \(registration.socket) under label \(registration.label)"
         case .unregister(let registration):
@@ -65,4 +87,15 @@ extension Action {
         default: nil
         }
     }
+}
+
+private func describe(_ script: [ScriptOperation]?) -> String {
+    script.map { ": " + $0.map(\.description).joined(separator: "; ") } ?? ""
+}
+
+private func only(_ capabilities: [Capability]?) -> String {
+    guard let capabilities else { return "" }
+    return capabilities.isEmpty
+        ? " without any capability"
+        : " with only the capabilities \(capabilities.map(\.rawValue).joined(separator: ", "))"
 }

@@ -5,6 +5,7 @@ import SocketLookup
 public enum Action: Hashable, Sendable {
     // Network
     case namespace(String)
+    case removeNamespace(String)
     case devicePair(DevicePair)
     case addAddress(AddressAssignment)
     case removeAddress(AddressAssignment)
@@ -22,7 +23,19 @@ public enum Action: Hashable, Sendable {
     case exchange(String)
     // sk_lookup
     case load(ProgramLoad)
+    case script(ScriptChange)
+    case recorded(String)
+    case ran([String])
     case attach(Attachment)
+    case attachWithoutLink(LinklessAttachment)
+    case detachWithoutLink(LinklessAttachment)
+    case updateLink(LinkUpdate)
+    case linkInformation(String)
+    case query(ProgramQuery)
+    case pinLink(LinkPin)
+    case openLink(LinkPin)
+    case unpin(String)
+    case letGoOfLink(String)
     case detach(String)
     case register(Registration)
     case unregister(Registration)
@@ -242,32 +255,7 @@ public struct Connection: Hashable, Sendable, Codable {
     }
 }
 
-/// Loads a BPF object. `dispatch` is the product's dispatcher; the others show one behaviour each.
-public struct ProgramLoad: Hashable, Sendable, Codable {
-    public var name: String
-    /// The object's name: `dispatch` is `bpf/dispatch.bpf.c`, `pass` is `bpf/probes/pass.bpf.c`.
-    public var object: String
-
-    public init(_ name: String, object: String) {
-        self.name = name
-        self.object = object
-    }
-}
-
-/// Attaches a loaded program to a namespace, under a link's name.
-public struct Attachment: Hashable, Sendable, Codable {
-    public var link: String
-    public var program: String
-    public var namespace: String
-
-    public init(_ link: String, program: String, to namespace: String) {
-        self.link = link
-        self.program = program
-        self.namespace = namespace
-    }
-}
-
-/// Puts a socket under a label of a dispatcher, or takes it away.
+/// Puts a socket under a label of a dispatcher or of a script, or takes it away.
 public struct Registration: Hashable, Sendable, Codable {
     public var dispatcher: String
     public var label: String

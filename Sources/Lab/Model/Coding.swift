@@ -35,9 +35,13 @@ extension Step: Codable {
 
 extension Action: Codable {
     private enum CodingKeys: String, CodingKey, CaseIterable {
-        case namespace, devicePair = "device-pair", addAddress = "add-address", removeAddress = "remove-address"
+        case namespace, removeNamespace = "remove-namespace", devicePair = "device-pair", addAddress = "add-address",
+            removeAddress = "remove-address"
         case localPrefix = "local-prefix"
-        case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
+        case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, script, recorded, ran, attach
+        case attachWithoutLink = "attach-without-link", detachWithoutLink = "detach-without-link"
+        case updateLink = "update-link", linkInformation = "link-information", query, pinLink = "pin-link"
+        case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
         case register, unregister, bind, unbind, testRun = "test-run"
         case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
         case flood, drain, drops, arrivals, exec
@@ -73,6 +77,19 @@ extension Action: Codable {
             case .connect: .connect(try value())
             case .exchange: .exchange(try value())
             case .load: .load(try value())
+            case .removeNamespace: .removeNamespace(try value())
+            case .script: .script(try value())
+            case .recorded: .recorded(try value())
+            case .ran: .ran(try value())
+            case .attachWithoutLink: .attachWithoutLink(try value())
+            case .detachWithoutLink: .detachWithoutLink(try value())
+            case .updateLink: .updateLink(try value())
+            case .linkInformation: .linkInformation(try value())
+            case .query: .query(try value())
+            case .pinLink: .pinLink(try value())
+            case .openLink: .openLink(try value())
+            case .unpin: .unpin(try value())
+            case .letGoOfLink: .letGoOfLink(try value())
             case .attach: .attach(try value())
             case .detach: .detach(try value())
             case .register: .register(try value())
@@ -110,6 +127,19 @@ extension Action: Codable {
         case .connect(let value): try container.encode(value, forKey: .connect)
         case .exchange(let value): try container.encode(value, forKey: .exchange)
         case .load(let value): try container.encode(value, forKey: .load)
+        case .removeNamespace(let value): try container.encode(value, forKey: .removeNamespace)
+        case .script(let value): try container.encode(value, forKey: .script)
+        case .recorded(let value): try container.encode(value, forKey: .recorded)
+        case .ran(let value): try container.encode(value, forKey: .ran)
+        case .attachWithoutLink(let value): try container.encode(value, forKey: .attachWithoutLink)
+        case .detachWithoutLink(let value): try container.encode(value, forKey: .detachWithoutLink)
+        case .updateLink(let value): try container.encode(value, forKey: .updateLink)
+        case .linkInformation(let value): try container.encode(value, forKey: .linkInformation)
+        case .query(let value): try container.encode(value, forKey: .query)
+        case .pinLink(let value): try container.encode(value, forKey: .pinLink)
+        case .openLink(let value): try container.encode(value, forKey: .openLink)
+        case .unpin(let value): try container.encode(value, forKey: .unpin)
+        case .letGoOfLink(let value): try container.encode(value, forKey: .letGoOfLink)
         case .attach(let value): try container.encode(value, forKey: .attach)
         case .detach(let value): try container.encode(value, forKey: .detach)
         case .register(let value): try container.encode(value, forKey: .register)

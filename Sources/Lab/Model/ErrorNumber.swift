@@ -35,6 +35,7 @@ public struct ErrorNumber: Hashable, Sendable {
     ]
 
     public static let connectionRefused = ErrorNumber(rawValue: ECONNREFUSED)
+    public static let invalidArgument = ErrorNumber(rawValue: EINVAL)
     public static let addressInUse = ErrorNumber(rawValue: EADDRINUSE)
     public static let networkUnreachable = ErrorNumber(rawValue: ENETUNREACH)
 }

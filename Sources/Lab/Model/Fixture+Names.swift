@@ -33,6 +33,9 @@ private struct Names {
         let makes = step.expect.allSatisfy { if case .fails = $0.outcome { false } else { true } }
         switch step.action {
         case .namespace(let name): try make(.namespace, name)
+        case .removeNamespace(let name):
+            try use(.namespace, name)
+            made[.namespace]?.remove(name)
         case .devicePair(let pair): for end in pair.ends { try use(.namespace, end.namespace) }
         case .addAddress(let assignment), .removeAddress(let assignment): try use(.namespace, assignment.namespace)
         case .localPrefix(let local): try use(.namespace, local.namespace)
@@ -60,16 +63,36 @@ private struct Names {
             if makes { try make(.connection, connection.name) }
         case .exchange(let name): try use(.connection, name)
         case .load(let load): if makes { try make(.program, load.name) }
+        case .script(let change): try use(.program, change.program)
+        case .recorded(let name): try use(.program, name)
+        case .ran(let names): for name in names { try use(.program, name) }
         case .attach(let attachment):
             try use(.program, attachment.program)
             try use(.namespace, attachment.namespace)
-            if makes { try make(.link, attachment.link) }
-        case .detach(let link):
+            if makes, let copies = attachment.copies {
+                for number in 0..<copies { try make(.link, "\(attachment.link)[\(number + 1)]") }
+            } else if makes {
+                try make(.link, attachment.link)
+            }
+        case .attachWithoutLink(let attachment), .detachWithoutLink(let attachment):
+            try use(.program, attachment.program)
+            try use(.namespace, attachment.namespace)
+        case .updateLink(let update):
+            try use(.link, update.link)
+            try use(.program, update.program)
+            if let old = update.replacing { try use(.program, old) }
+        case .linkInformation(let link): try use(.link, link)
+        case .query(let query): try use(.namespace, query.namespace)
+        case .pinLink(let pin): try use(.link, pin.link)
+        case .openLink(let pin): if makes { try make(.link, pin.link) }
+        case .unpin: break
+        case .detach(let link): try use(.link, link)
+        case .letGoOfLink(let link):
             try use(.link, link)
             made[.link]?.remove(link)
         case .register(let registration), .unregister(let registration):
             try use(.program, registration.dispatcher)
-            try use(.socket, registration.socket)
+            if made[.connection]?.contains(registration.socket) != true { try use(.socket, registration.socket) }
         case .bind(let binding), .unbind(let binding): try use(.program, binding.dispatcher)
         case .testRun(let run): try use(.program, run.program)
         case .testRunContext(let run): try use(.program, run.program)
