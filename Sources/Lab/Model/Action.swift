@@ -49,6 +49,7 @@ public enum Action: Hashable, Sendable {
     case unbind(Binding)
     case testRun(TestRun)
     case mapEntry(MapEntry)
+    case unload(String)
     // Load
     case flood(Flood)
     case drain(String)

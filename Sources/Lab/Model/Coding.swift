@@ -44,7 +44,7 @@ extension Action: Codable {
         case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
         case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
-        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
+        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry", unload
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -109,6 +109,7 @@ extension Action: Codable {
             case .countSockets: .countSockets(try value())
             case .endpoints: .endpoints(try value())
             case .mapEntry: .mapEntry(try value())
+            case .unload: .unload(try value())
             }
     }
 
@@ -162,6 +163,7 @@ extension Action: Codable {
         case .countSockets(let value): try container.encode(value, forKey: .countSockets)
         case .endpoints(let value): try container.encode(value, forKey: .endpoints)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
+        case .unload(let value): try container.encode(value, forKey: .unload)
         }
     }
 }
