@@ -6,5 +6,7 @@ public enum Catalogue {
         Wildcard.fixtures + Ranges.fixtures + Ports.fixtures + Isolation.fixtures + Rebind.fixtures
         + Order.fixtures + Packets.fixtures + Assign.fixtures + Programs.fixtures + Links.fixtures + Privileges.fixtures
         + Position.fixtures + PositionDelivery.fixtures + PositionHandshake.fixtures + Sockmap.fixtures
+        + Reuseport.fixtures + ReuseportPrograms.fixtures + ReuseportMembers.fixtures + ReuseportMigration.fixtures
+        + Context.fixtures + Verifier.fixtures + TestRuns.fixtures
         + Figure4c.fixtures + Scale.fixtures
 }

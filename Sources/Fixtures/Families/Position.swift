@@ -95,7 +95,10 @@ enum Position {
             "position/connected-after-the-program",
             "A UDP socket that is connected while a program is attached takes its peer's datagrams from the program at once, and gives them back when it is disconnected, connected elsewhere or closed.",
             because: because + ["commit 78c91ae2c6de", "commit 51a00be6a099"],
-            host.namespace + [host.openSteered(), host.open("exact", host.exact)] + host.script() + [
+            host.namespace + [
+                Step(.addAddress(AddressAssignment(namespace: "server", address: "\(host.plan.internal)"))),
+                host.openSteered(), host.open("exact", host.exact),
+            ] + host.script() + [
                 host.connect("one", 1, to: host.exact, .reaches("steered")),
                 host.connect("two", 2, to: host.exact, .reaches("steered")),
                 call(.connect, "exact", host.client(1)),
@@ -103,10 +106,18 @@ enum Position {
                 host.exchange("one", .reaches("exact")),
                 OneHost.recorded(runs: 0),
                 host.exchange("two", .reaches("steered")),
+                // The peer's port, of another address.
+                Step(
+                    .probe(
+                        Probe(
+                            from: "server", .udp, to: Endpoint(host.exact, OneHost.port),
+                            source: Endpoint(host.plan.internal.address, host.client(1).port))),
+                    expect: [Expectation(.reaches("steered"))]),
+                OneHost.recorded(runs: 3),
                 host.open("other", host.exact, connect: host.client(2)),
                 host.exchange("two", .reaches("other")),
                 Step(.call(SocketCall(.connect, on: "exact", endpoint: host.client(3)))),
-                OneHost.recorded(runs: 1),
+                OneHost.recorded(runs: 0),
                 host.exchange("one", .reaches("steered")),
                 host.connect("three", 3, to: host.exact, .reaches("exact")),
                 OneHost.recorded(runs: 1, host.seen(1, host.exact)),

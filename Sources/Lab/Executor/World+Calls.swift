@@ -22,7 +22,9 @@ extension World {
 
     private func perform(_ call: SocketCall, on server: Server) throws {
         switch call.call {
-        case .pause: server.paused = true
+        case .pause:
+            server.paused = true
+            server.alarm = try WakeUp(of: server.descriptor)
         case .resume: server.paused = false
         case .close: return try close(call.socket)
         case .vanish: throw ExecutorError.unsuitable("\(call.summary): say which end of a connection vanishes")

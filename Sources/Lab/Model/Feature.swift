@@ -7,6 +7,10 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case skLookup = "sk-lookup"
     /// `BPF_PROG_TEST_RUN` for sk_lookup programs (commit 7c32e8f8bc33).
     case testRun = "sk-lookup-test-run"
+    /// `net.ipv4.tcp_migrate_req`: connections outlive a listener in its reuseport group (commit f9ac779f881c).
+    case listenerMigration = "listener-migration"
+    /// The field `ingress_ifindex` of an sk_lookup program's context (commit f89315650ba3).
+    case ingressIndex = "ingress-ifindex"
     /// IPv6; a matter of configuration.
     case ipv6
     /// Pairs of devices that connect namespaces, veth or netkit; a matter of configuration or of a module.
@@ -32,6 +36,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .testRun: VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135))
         case .ownTCPTable: VersionSet(KernelVersion(6, 1))
         case .ownUDPTable: VersionSet(KernelVersion(6, 2))
+        case .listenerMigration: VersionSet(KernelVersion(5, 14))
+        case .ingressIndex: VersionSet(KernelVersion(5, 17))
         case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp,
             .unprivilegedBPFDisabled:
             nil
