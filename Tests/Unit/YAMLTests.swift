@@ -80,7 +80,7 @@ private func everything() throws -> Fixture {
         .connect(Connection("d", from: "b", .udp, to: v4, connected: true, fastOpen: false, question: false)),
         .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", socket: "c", .client, flags: .noExist)),
         .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", file: MapEntry.File.none)),
-        .mapEntry(MapEntry(.lookUp, 3, of: "hash", in: "d")),
+        .mapEntry(MapEntry(.lookUp, 3, of: "hash", in: "d")), .unload("d"),
         .exec(Command(in: "a", "echo 'x: #y' \"z\"\nexit 3")),
     ]
     let outcomes: [Outcome] = [

@@ -186,6 +186,7 @@ extension World {
         case .socketDiag(let query): return Observation(.facts(try look(for: query)))
         case .endpoints(let name): return Observation(.facts(try endpoints(of: name)))
         case .mapEntry(let entry): return try change(entry)
+        case .unload(let name): try unload(name)
         case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,
             .exec, .childNamespace, .countSockets:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")

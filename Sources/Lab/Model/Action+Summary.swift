@@ -93,6 +93,7 @@ extension Action {
         case .countSockets(let count): "count the sockets of \(count.namespace)"
         case .endpoints(let name): "ask both ends of connection \(name) for their names"
         case .mapEntry(let entry): entry.summary
+        case .unload(let name): "unload \(name) and its maps"
         }
     }
 

@@ -49,7 +49,7 @@ extension Action: Codable {
         case attachReuseport = "attach-reuseport", attachReuseportFilter = "attach-reuseport-filter"
         case detachReuseport = "detach-reuseport", backlog, flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
-        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
+        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry", unload
         case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
     }
 
@@ -125,6 +125,7 @@ extension Action: Codable {
             case .countSockets: .countSockets(try value())
             case .endpoints: .endpoints(try value())
             case .mapEntry: .mapEntry(try value())
+            case .unload: .unload(try value())
             }
     }
 
@@ -188,6 +189,7 @@ extension Action: Codable {
         case .countSockets(let value): try container.encode(value, forKey: .countSockets)
         case .endpoints(let value): try container.encode(value, forKey: .endpoints)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
+        case .unload(let value): try container.encode(value, forKey: .unload)
         }
     }
 }

@@ -123,6 +123,9 @@ private struct Names {
         case .socketDiag(let query): try use(.namespace, query.namespace)
         case .countSockets(let count): try use(.namespace, count.namespace)
         case .endpoints(let name): try use(.connection, name)
+        case .unload(let name):
+            try use(.program, name)
+            made[.program]?.remove(name)
         case .mapEntry(let entry):
             try use(.program, entry.program)
             if let socket = entry.socket { try use(entry.end == nil ? .socket : .connection, socket) }
