@@ -230,6 +230,16 @@ enum ReuseportPrograms {
                     GroupScenery.register("second", with: "group"), GroupScenery.script("group", [.select("second")]),
                     group.probe(.reaches("second"), to: group.address(port: 8002)),
                     GroupScenery.recorded("group", ["runs": "1", "1 result": "0"]),
+                    // One that joins does not bring its own.
+                    socket("joiner", group, group.address(port: 0), listen: false, bound: false),
+                    GroupScenery.load("own", [.verdict(.drop)]), Step(attach("own", "joiner")),
+                    Step(.call(SocketCall(.bind, on: "joiner", endpoint: group.address(port: 8002)))),
+                ]
+                + (group.transport == .tcp ? [Step(.call(SocketCall(.listen, on: "joiner")))] : [])
+                + [
+                    group.probe(.reaches("second"), to: group.address(port: 8002)),
+                    GroupScenery.recorded("group", ["runs": "1"]), GroupScenery.recorded("own", ["runs": "0"]),
+                    Step(.close("joiner")),
                     Step(.detachReuseport("second")), refused(.detachReuseport("second"), ENOENT),
                     refused(.detachReuseport("free"), ENOENT),
                     group.spread(["free", "second"], to: group.address(port: 8002)),
