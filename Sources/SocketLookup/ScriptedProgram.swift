@@ -14,7 +14,7 @@ public final class ScriptedProgram {
         case select(slot: UInt32, flags: UInt64)
         /// `bpf_sk_assign` without a socket.
         case clear(flags: UInt64)
-        /// Goes on only for packets that have this; passes others.
+        /// The script is about packets that have this; others pass, and are not recorded.
         case onlyFamily(AddressFamily)
         case onlyProtocol(TransportProtocol)
         case onlyLocalPort(UInt16)

@@ -21,7 +21,7 @@ enum kind {
 	DROP,
 	SELECT, // the socket in slot `argument`
 	CLEAR, // no socket
-	// Goes on only if the packet has this; passes it otherwise.
+	// The script is about packets that have this; others pass, and leave no trace.
 	ONLY_FAMILY,
 	ONLY_PROTOCOL,
 	ONLY_LOCAL_PORT,
@@ -99,6 +99,46 @@ static __always_inline void note_packet(struct bpf_sk_lookup *ctx, struct record
 	__builtin_memset(record->outcomes, 0, sizeof(record->outcomes));
 }
 
+// Whether the script is about this packet at all.
+static __always_inline int concerns(struct bpf_sk_lookup *ctx, const struct operations *todo)
+{
+	// Through variables that the compiler knows nothing of: it would merge the loads into one through a
+	// computed pointer, which the verifier refuses.
+	__u32 family = ctx->family, protocol = ctx->protocol;
+	__u32 local_port = ctx->local_port, remote_port = bpf_ntohs(ctx->remote_port);
+
+	barrier_var(family);
+	barrier_var(protocol);
+	barrier_var(local_port);
+	barrier_var(remote_port);
+#pragma unroll
+	for (int i = 0; i < OPERATIONS; i++) {
+		__u32 wanted = todo->at[i].argument;
+
+		switch (todo->at[i].kind) {
+		case ONLY_FAMILY:
+			if (family != wanted)
+				return 0;
+			break;
+		case ONLY_PROTOCOL:
+			if (protocol != wanted)
+				return 0;
+			break;
+		case ONLY_LOCAL_PORT:
+			if (local_port != wanted)
+				return 0;
+			break;
+		case ONLY_REMOTE_PORT:
+			if (remote_port != wanted)
+				return 0;
+			break;
+		default:
+			break;
+		}
+	}
+	return 1;
+}
+
 static __always_inline void note_selected(struct bpf_sk_lookup *ctx, struct outcome *outcome)
 {
 	struct bpf_sock *sk = ctx->sk;
@@ -120,7 +160,7 @@ int script(struct bpf_sk_lookup *ctx)
 	struct operations *todo = bpf_map_lookup_elem(&operations, &zero);
 	struct record *record = bpf_map_lookup_elem(&records, &zero);
 
-	if (!todo || !record)
+	if (!todo || !record || !concerns(ctx, todo))
 		return SK_PASS;
 	note_packet(ctx, record);
 #pragma unroll
@@ -150,15 +190,6 @@ int script(struct bpf_sk_lookup *ctx)
 			}
 		} else if (kind == CLEAR) {
 			outcome->result = bpf_sk_assign(ctx, 0, operation->flags);
-		} else {
-			// Not from the context: the loads would be merged into one through a computed pointer,
-			// which the verifier refuses.
-			__u32 found = kind == ONLY_FAMILY	? record->family
-				      : kind == ONLY_PROTOCOL	? record->protocol
-				      : kind == ONLY_LOCAL_PORT ? record->local_port
-								: record->remote_port;
-			if (found != operation->argument)
-				return SK_PASS;
 		}
 		note_selected(ctx, outcome);
 	}

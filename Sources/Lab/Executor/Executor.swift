@@ -58,7 +58,15 @@ public final class Executor {
             world.reportWork = { report(.working(step: number)) }
             do {
                 let expectation = try step.expectation(for: version)
-                let observation = try await world.observe(step.action)
+                var observation = try await world.observe(step.action)
+                let deadline = world.deadline
+                while step.eventually, ContinuousClock.now < deadline,
+                    !expectation.outcome.matches(observation.event, asked: step.action.asked)
+                {
+                    // Nothing announces what is waited for.
+                    try await Task.sleep(for: .milliseconds(5))
+                    observation = try await world.observe(step.action)
+                }
                 report(.observed(step: number, observation))
                 guard expectation.outcome.matches(observation.event, asked: step.action.asked) else { break }
             } catch {

@@ -88,7 +88,7 @@ extension World {
         // A grace period of RCU takes some tens of milliseconds; a leaked socket is never freed.
         let deadline = ContinuousClock.now + .seconds(5)
         while true {
-            // What a client closed is closed at the server's end, too.
+            // A connection that its client has reset is closed here when that is noticed.
             try loop.serveWhatIsReady()
             let statistics = try namespace.read("/proc/thread-self/net/sockstat")
             let line = statistics.split(separator: "\n").first { $0.hasPrefix("sockets: used ") }

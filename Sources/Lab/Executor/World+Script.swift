@@ -46,7 +46,9 @@ extension World {
     /// Whether a scripted program of that name took the registration.
     func registerWithScript(_ registration: Registration) throws -> Bool {
         guard let slot = scripts[registration.dispatcher]?.slot(of: registration.label) else { return false }
-        let socket = try server(registration.socket).descriptor.file
+        // A connection's socket is the client's end of it.
+        let socket =
+            try connections[registration.socket]?.descriptor.file ?? server(registration.socket).descriptor.file
         try scripts[registration.dispatcher]?.program.put(socket, in: slot)
         return true
     }

@@ -4,11 +4,12 @@ import Addressing
 // names its action, beside `label` and `expect`; an expectation one with a key that names its outcome.
 
 extension Step: Codable {
-    private enum CodingKeys: String, CodingKey { case label, expect }
+    private enum CodingKeys: String, CodingKey { case label, eventually, expect }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         label = try container.decodeIfPresent(String.self, forKey: .label)
+        eventually = try container.decodeIfPresent(Bool.self, forKey: .eventually) ?? false
         action = try Action(from: decoder)
         guard container.contains(.expect) else {
             expect = []
@@ -25,6 +26,7 @@ extension Step: Codable {
         try action.encode(to: encoder)
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encodeIfPresent(label, forKey: .label)
+        if eventually { try container.encode(true, forKey: .eventually) }
         if expect.count == 1 {
             try container.encode(expect[0], forKey: .expect)
         } else if !expect.isEmpty {

@@ -101,7 +101,7 @@ private struct Names {
             made[.link]?.remove(link)
         case .register(let registration), .unregister(let registration):
             try use(.program, registration.dispatcher)
-            try use(.socket, registration.socket)
+            if made[.connection]?.contains(registration.socket) != true { try use(.socket, registration.socket) }
         case .bind(let binding), .unbind(let binding): try use(.program, binding.dispatcher)
         case .testRun(let run): try use(.program, run.program)
         case .flood(let flood):

@@ -6,7 +6,7 @@ public enum ScriptOperation: Hashable, Sendable {
     case select(String?, flags: [SelectionFlag])
     /// Ends the script.
     case verdict(ScriptVerdict)
-    /// Goes on only for packets that have this; others pass.
+    /// The script is about packets that have this; others pass, and are not recorded.
     case onlyProtocol(TransportProtocol)
     case onlyFamily(AddressFamily)
     case onlyLocalPort(UInt16)
