@@ -1,4 +1,5 @@
 import Addressing
+import Glibc
 import Lab
 
 /// What sk_lookup selects may be in a reuseport group: then the group decides which of its members gets the packet.
@@ -30,9 +31,10 @@ enum Reuseport {
         ]
         return fixture(
             "program-picks-within-the-group", group,
-            "Of the group whose member sk_lookup selects, the group's program picks, once for each flow; NO_REUSEPORT takes the selected member itself.",
+            "Of the group whose member sk_lookup selects, the group's program picks, once for each flow, or else the hash, as without a program; NO_REUSEPORT takes the selected member itself.",
             [group.member("first"), group.member("second"), group.member("third"), group.bystander]
                 + group.lookup(picking: "first") + [
+                    group.spread(["first", "second", "third"]),
                     GroupScenery.load("group", [.select("second")]),
                     GroupScenery.register("second", with: "group"), GroupScenery.register("third", with: "group"),
                     GroupScenery.attach("group", to: "third", label: "attach-group"),
@@ -51,7 +53,15 @@ enum Reuseport {
                     // A program that picks nothing leaves it to the hash.
                     GroupScenery.script("lookup", group.selection()),
                     GroupScenery.script("group", [.verdict(.pass)]),
-                    group.spread(["first", "second", "third"]),
+                    group.spread(["first", "second", "third"], asBefore: true),
+                    Step(.detachReuseport("first")), group.spread(["first", "second", "third"], asBefore: true),
+                    // Whichever member is selected, the group is the same. (A socket is in one kind of map at a time.)
+                    GroupScenery.refused(
+                        .register(Registration("lookup", label: "pick", socket: "third")), EBUSY,
+                        call: "bpf(BPF_MAP_UPDATE_ELEM)"),
+                    Step(.unregister(Registration("group", label: "third", socket: "third"))),
+                    Step(.register(Registration("lookup", label: "pick", socket: "third"))),
+                    group.spread(["first", "second", "third"], asBefore: true),
                 ],
             sabotages: [
                 Sabotage("no-program-in-the-group", omit: ["attach-group"]),
