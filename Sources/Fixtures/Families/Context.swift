@@ -64,7 +64,7 @@ enum Context {
 
     private static func context(_ lookup: Int, _ facts: [String: String], program: String = "seen") -> Step {
         Step(
-            .context(ContextReading(program, in: "server", lookup: lookup)), expect: [Expectation(.facts(facts))])
+            .context(ContextReading(program, in: "server", lookup: lookup)), expect: PacketView.expectations(facts))
     }
 
     /// A probe of each packet, and what was noted of it. The answer of a UDP server in the client's own namespace is
