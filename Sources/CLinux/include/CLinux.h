@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "events.h"
+#include "sockets.h"
 
 // MARK: libbpf
 
@@ -73,6 +74,9 @@ int clinux_current_network_namespace(void);
 
 // Moves the calling thread, and only it, to the network namespace behind an fd.
 int clinux_enter_network_namespace(int netns);
+
+// Opens and closes a netlink socket in the network namespace behind an fd.
+int clinux_touch_netlink(int netns);
 
 // MARK: privilege
 

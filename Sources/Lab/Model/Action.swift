@@ -12,15 +12,23 @@ public enum Action: Hashable, Sendable {
     case localPrefix(LocalPrefix)
     case route(Route)
     case sysctl(SystemControl)
+    case childNamespace(ChildNamespace)
+    case icmpError(IcmpError)
     // Sockets
     case socket(SocketDescription)
     case sockets(SocketRange)
     case close(String)
+    case setOption(OptionChange)
+    case call(SocketCall)
+    case socketDiag(SocketQuery)
+    case countSockets(SocketCount)
     // Connections and probes
     case probe(Probe)
     case sweep(Sweep)
     case connect(Connection)
     case exchange(String)
+    case spread(Spread)
+    case endpoints(String)
     // sk_lookup
     case load(ProgramLoad)
     case script(ScriptChange)
@@ -42,6 +50,12 @@ public enum Action: Hashable, Sendable {
     case bind(Binding)
     case unbind(Binding)
     case testRun(TestRun)
+    case mapEntry(MapEntry)
+    // Reuseport groups
+    case attachReuseport(GroupProgram)
+    case attachReuseportFilter(GroupFilter)
+    case detachReuseport(String)
+    case backlog(String)
     case testRunContext(ContextRun)
     case context(ContextReading)
     case verify(Verification)
@@ -134,6 +148,12 @@ public enum SocketOption: String, Hashable, Sendable, Codable, CaseIterable {
     case dualStack = "dual-stack"
     case freeBind = "freebind"
     case transparent
+    /// SO_INCOMING_CPU: the processor on which every step is performed,
+    case thisProcessor = "this-processor"
+    /// or one that performs none.
+    case otherProcessor = "other-processor"
+    /// TCP_DEFER_ACCEPT: a connection is none before the client has sent data.
+    case deferAccept = "defer-accept"
 }
 
 /// A server's socket: created, bound, listening if TCP, and answering every message with its own name.
@@ -150,11 +170,27 @@ public struct SocketDescription: Hashable, Sendable {
     public var connect: Endpoint?
     /// SO_RCVBUF in bytes, as set (the kernel doubles it); nil leaves the default.
     public var receiveBuffer: Int?
+    /// False leaves bind() out: `bind` then says no more than the family.
+    public var bound: Bool?
+    /// listen()'s; nil for more than any fixture needs.
+    public var backlog: Int?
+    /// How many connections may be pending with data in their SYN (TCP_FASTOPEN); nil leaves that off.
+    public var fastOpen: Int?
+    /// SO_BINDTODEVICE.
+    public var device: String?
+    /// A multicast group to join, on `device` or else on loopback.
+    public var join: IPAddress?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, bind: Endpoint,
-        options: [SocketOption] = [], listen: Bool = true, connect: Endpoint? = nil, receiveBuffer: Int? = nil
+        options: [SocketOption] = [], listen: Bool = true, connect: Endpoint? = nil, receiveBuffer: Int? = nil,
+        bound: Bool? = nil, backlog: Int? = nil, fastOpen: Int? = nil, device: String? = nil, join: IPAddress? = nil
     ) {
+        self.bound = bound
+        self.backlog = backlog
+        self.fastOpen = fastOpen
+        self.device = device
+        self.join = join
         self.name = name
         self.namespace = namespace
         self.protocol = `protocol`
@@ -178,11 +214,14 @@ public struct SocketRange: Hashable, Sendable {
     public var receiveBuffer: Int?
     /// Whether the number of sockets, the time to open them and the kernel memory they take are reported.
     public var measured: Bool
+    /// So many on the first address instead, as a reuseport group may have: `name[1]` and so on.
+    public var copies: Int?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, prefix: Prefix, port: UInt16,
-        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false
+        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false, copies: Int? = nil
     ) {
+        self.copies = copies
         self.measured = measured
         self.options = options
         self.receiveBuffer = receiveBuffer
@@ -243,15 +282,29 @@ public struct Connection: Hashable, Sendable, Codable {
     public var `protocol`: TransportProtocol
     public var to: Endpoint
     public var source: Endpoint?
+    /// Whether a UDP client connects its socket, and so takes an answer only from the endpoint it asked.
+    public var connected: Bool?
+    /// Whether a TCP client sends its question in the SYN (RFC 7413).
+    public var fastOpen: Bool?
+    /// False opens the connection and asks nothing; an `exchange` may ask later.
+    public var question: Bool?
 
     public init(
-        _ name: String, from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil
+        _ name: String, from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil,
+        connected: Bool? = nil, fastOpen: Bool? = nil, question: Bool? = nil
     ) {
         self.name = name
         self.from = from
         self.protocol = `protocol`
         self.to = to
         self.source = source
+        self.connected = connected
+        self.fastOpen = fastOpen
+        self.question = question
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, from, `protocol`, to, source, connected, fastOpen = "fast-open", question
     }
 }
 
@@ -260,8 +313,18 @@ public struct Registration: Hashable, Sendable, Codable {
     public var dispatcher: String
     public var label: String
     public var socket: String
+    /// Refused unless what is under the label, in a reuseport program, is as said; nil takes either.
+    public var only: SlotCondition?
 
-    public init(_ dispatcher: String, label: String, socket: String) {
+    public enum SlotCondition: String, Hashable, Sendable, Codable {
+        /// BPF_NOEXIST
+        case empty
+        /// BPF_EXIST
+        case full
+    }
+
+    public init(_ dispatcher: String, label: String, socket: String, only: SlotCondition? = nil) {
+        self.only = only
         self.dispatcher = dispatcher
         self.label = label
         self.socket = socket
@@ -345,6 +408,7 @@ public struct Command: Hashable, Sendable, Codable {
 extension SocketDescription: Codable {
     private enum CodingKeys: String, CodingKey {
         case name, namespace, `protocol`, bind, options, listen, connect, receiveBuffer = "receive-buffer"
+        case bound, backlog, fastOpen = "fast-open", device, join
     }
 
     public init(from decoder: any Decoder) throws {
@@ -357,16 +421,22 @@ extension SocketDescription: Codable {
         listen = try container.decodeIfPresent(Bool.self, forKey: .listen) ?? true
         connect = try container.decodeIfPresent(Endpoint.self, forKey: .connect)
         receiveBuffer = try container.decodeIfPresent(Int.self, forKey: .receiveBuffer)
+        bound = try container.decodeIfPresent(Bool.self, forKey: .bound)
+        backlog = try container.decodeIfPresent(Int.self, forKey: .backlog)
+        fastOpen = try container.decodeIfPresent(Int.self, forKey: .fastOpen)
+        device = try container.decodeIfPresent(String.self, forKey: .device)
+        join = try container.decodeIfPresent(IPAddress.self, forKey: .join)
     }
 }
 
 extension SocketRange: Codable {
     private enum CodingKeys: String, CodingKey {
-        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured
+        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured, copies
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
+        copies = try container.decodeIfPresent(Int.self, forKey: .copies)
         measured = try container.decodeIfPresent(Bool.self, forKey: .measured) ?? false
         name = try container.decode(String.self, forKey: .name)
         namespace = try container.decode(String.self, forKey: .namespace)

@@ -56,15 +56,24 @@ private struct Names {
                 try use(.socket, name)
                 made[.socket]?.remove(name)
             }
+        case .setOption(let change): try use(.socket, change.socket)
         case .probe(let probe): try use(.namespace, probe.from)
         case .sweep(let sweep): try use(.namespace, sweep.from)
         case .connect(let connection):
             try use(.namespace, connection.from)
             if makes { try make(.connection, connection.name) }
         case .exchange(let name): try use(.connection, name)
+        case .spread(let spread):
+            try use(.namespace, spread.from)
+            if includingExpectations { for name in spread.among { try use(.socket, name) } }
         case .load(let load): if makes { try make(.program, load.name) }
         case .script(let change): try use(.program, change.program)
         case .recorded(let name): try use(.program, name)
+        case .attachReuseport(let attachment):
+            try use(.program, attachment.program)
+            try use(.socket, attachment.socket)
+        case .attachReuseportFilter(let filter): try use(.socket, filter.socket)
+        case .detachReuseport(let name), .backlog(let name): try use(.socket, name)
         case .ran(let names): for name in names { try use(.program, name) }
         case .attach(let attachment):
             try use(.program, attachment.program)
@@ -104,6 +113,19 @@ private struct Names {
             try use(.namespace, flood.from)
             made[.flood, default: []].insert(flood.name)
         case .drain(let name), .drops(let name), .arrivals(let name): try use(.socket, name)
+        case .childNamespace(let child):
+            try use(.namespace, child.parent)
+            try make(.namespace, child.name)
+        case .icmpError(let error):
+            try use(.namespace, error.namespace)
+            try use(error.end == nil ? .socket : .connection, error.about)
+        case .call(let call): try use(call.end == nil ? .socket : .connection, call.socket)
+        case .socketDiag(let query): try use(.namespace, query.namespace)
+        case .countSockets(let count): try use(.namespace, count.namespace)
+        case .endpoints(let name): try use(.connection, name)
+        case .mapEntry(let entry):
+            try use(.program, entry.program)
+            if let socket = entry.socket { try use(entry.end == nil ? .socket : .connection, socket) }
         }
         guard includingExpectations else { return }
         for expectation in step.expect {
