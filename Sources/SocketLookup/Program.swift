@@ -59,7 +59,7 @@ public final class Program {
     }
 
     /// A map of the program's object; nil if it has none of that name. It belongs to the program.
-    func map(_ name: String) -> Int32? {
+    package func map(_ name: String) -> Int32? {
         let found = bpf_object__find_map_fd_by_name(object, name)
         return found < 0 ? nil : found
     }

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "events.h"
+#include "sockets.h"
 
 // MARK: libbpf
 

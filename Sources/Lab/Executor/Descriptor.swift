@@ -30,8 +30,8 @@ final class Descriptor {
         guard endpoint.withSocketAddress({ Glibc.bind(raw, $0, $1) }) == 0 else { throw KernelRefusal("bind") }
     }
 
-    func listen() throws(KernelRefusal) {
-        guard Glibc.listen(raw, 4096) == 0 else { throw KernelRefusal("listen") }
+    func listen(backlog: Int? = nil) throws(KernelRefusal) {
+        guard Glibc.listen(raw, Int32(backlog ?? 4096)) == 0 else { throw KernelRefusal("listen") }
     }
 
     /// connect(2); a TCP connection may still be in progress when this returns.
@@ -115,12 +115,21 @@ final class Descriptor {
     }
 
     /// The port that the socket is bound to; nil for none.
-    var localPort: UInt16? {
+    var localPort: UInt16? { localEndpoint?.port }
+
+    var localEndpoint: Endpoint? { endpoint(getsockname) }
+
+    /// Whom the socket is connected to; nil for nobody.
+    var peerEndpoint: Endpoint? { endpoint(getpeername) }
+
+    private func endpoint(
+        _ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> Endpoint? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let result = withUnsafeMutablePointer(to: &storage) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(raw, $0, &size) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(raw, $0, &size) }
         }
-        return result == 0 ? Endpoint(storage)?.port : nil
+        return result == 0 ? Endpoint(storage) : nil
     }
 }

@@ -105,6 +105,8 @@ extension World {
         case .route(let route): try await add(route)
         case .sysctl(let control): try set(control)
         case .exec(let command): return Observation(try await run(command))
+        case .childNamespace(let child): try await makeNamespace(child.name, from: namespace(child.parent))
+        case .countSockets(let count): return Observation(.counted(try await self.count(count)))
         default: return try pinned { try performOnSockets(action) }
         }
         return Observation(.succeeded)
@@ -155,8 +157,13 @@ extension World {
         case .drain(let name): return Observation(.received(try drain(name)))
         case .drops(let name): return Observation(.counted(try server(name).descriptor.drops()))
         case .arrivals(let name): return Observation(.counted(try arrivals(name)))
+        case .icmpError(let error): return Observation(.facts(try inject(error)))
+        case .call(let call): try perform(call)
+        case .socketDiag(let query): return Observation(.facts(try look(for: query)))
+        case .endpoints(let name): return Observation(.facts(try endpoints(of: name)))
+        case .mapEntry(let entry): return try change(entry)
         case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,
-            .exec:
+            .exec, .childNamespace, .countSockets:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")
         }
         return Observation(.succeeded)

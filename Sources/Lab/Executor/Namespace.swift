@@ -8,10 +8,18 @@ final class Namespace {
     let name: String
     private let descriptor: Int32
 
-    init(name: String) throws(ExecutorError) {
-        let descriptor = clinux_new_network_namespace()
+    /// Makes it from within `parent`, or else the calling thread's: a few of a namespace's properties, such as the
+    /// size of its tables of sockets, are decided by its parent's sysctls.
+    init(name: String, parent: Namespace? = nil) throws {
+        let descriptor =
+            if let parent {
+                try parent.enter { clinux_new_network_namespace() }
+            } else {
+                clinux_new_network_namespace()
+            }
         guard descriptor >= 0 else {
-            throw .call("unshare", errno: ErrorNumber(returned: descriptor), doing: "making namespace \(name)")
+            throw ExecutorError.call(
+                "unshare", errno: ErrorNumber(returned: descriptor), doing: "making namespace \(name)")
         }
         self.name = name
         self.descriptor = descriptor

@@ -67,6 +67,14 @@ extension Action {
         case .drops(let name): "read the drop counter of \(name)"
         case .arrivals(let name): "count the datagrams that \(name) received or the kernel dropped at it"
         case .exec(let command): "run in \(command.namespace): \(command.run)"
+        case .childNamespace(let child): "make namespace \(child.name) from within \(child.parent)"
+        case .icmpError(let error): error.summary
+        case .call(let call): call.summary
+        case .socketDiag(let query):
+            "ask for the \(query.protocol) socket from \(query.remote) to \(query.local) in \(query.namespace)"
+        case .countSockets(let count): "count the sockets of \(count.namespace)"
+        case .endpoints(let name): "ask both ends of connection \(name) for their names"
+        case .mapEntry(let entry): entry.summary
         }
     }
 

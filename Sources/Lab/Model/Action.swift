@@ -12,15 +12,21 @@ public enum Action: Hashable, Sendable {
     case localPrefix(LocalPrefix)
     case route(Route)
     case sysctl(SystemControl)
+    case childNamespace(ChildNamespace)
+    case icmpError(IcmpError)
     // Sockets
     case socket(SocketDescription)
     case sockets(SocketRange)
     case close(String)
+    case call(SocketCall)
+    case socketDiag(SocketQuery)
+    case countSockets(SocketCount)
     // Connections and probes
     case probe(Probe)
     case sweep(Sweep)
     case connect(Connection)
     case exchange(String)
+    case endpoints(String)
     // sk_lookup
     case load(ProgramLoad)
     case script(ScriptChange)
@@ -42,6 +48,7 @@ public enum Action: Hashable, Sendable {
     case bind(Binding)
     case unbind(Binding)
     case testRun(TestRun)
+    case mapEntry(MapEntry)
     // Load
     case flood(Flood)
     case drain(String)
@@ -146,11 +153,27 @@ public struct SocketDescription: Hashable, Sendable {
     public var connect: Endpoint?
     /// SO_RCVBUF in bytes, as set (the kernel doubles it); nil leaves the default.
     public var receiveBuffer: Int?
+    /// False leaves bind() out: `bind` then says no more than the family.
+    public var bound: Bool?
+    /// listen()'s; nil for more than any fixture needs.
+    public var backlog: Int?
+    /// How many connections may be pending with data in their SYN (TCP_FASTOPEN); nil leaves that off.
+    public var fastOpen: Int?
+    /// SO_BINDTODEVICE.
+    public var device: String?
+    /// A multicast group to join, on `device` or else on loopback.
+    public var join: IPAddress?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, bind: Endpoint,
-        options: [SocketOption] = [], listen: Bool = true, connect: Endpoint? = nil, receiveBuffer: Int? = nil
+        options: [SocketOption] = [], listen: Bool = true, connect: Endpoint? = nil, receiveBuffer: Int? = nil,
+        bound: Bool? = nil, backlog: Int? = nil, fastOpen: Int? = nil, device: String? = nil, join: IPAddress? = nil
     ) {
+        self.bound = bound
+        self.backlog = backlog
+        self.fastOpen = fastOpen
+        self.device = device
+        self.join = join
         self.name = name
         self.namespace = namespace
         self.protocol = `protocol`
@@ -239,15 +262,29 @@ public struct Connection: Hashable, Sendable, Codable {
     public var `protocol`: TransportProtocol
     public var to: Endpoint
     public var source: Endpoint?
+    /// Whether a UDP client connects its socket, and so takes an answer only from the endpoint it asked.
+    public var connected: Bool?
+    /// Whether a TCP client sends its question in the SYN (RFC 7413).
+    public var fastOpen: Bool?
+    /// False opens the connection and asks nothing; an `exchange` may ask later.
+    public var question: Bool?
 
     public init(
-        _ name: String, from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil
+        _ name: String, from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil,
+        connected: Bool? = nil, fastOpen: Bool? = nil, question: Bool? = nil
     ) {
         self.name = name
         self.from = from
         self.protocol = `protocol`
         self.to = to
         self.source = source
+        self.connected = connected
+        self.fastOpen = fastOpen
+        self.question = question
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, from, `protocol`, to, source, connected, fastOpen = "fast-open", question
     }
 }
 
@@ -341,6 +378,7 @@ public struct Command: Hashable, Sendable, Codable {
 extension SocketDescription: Codable {
     private enum CodingKeys: String, CodingKey {
         case name, namespace, `protocol`, bind, options, listen, connect, receiveBuffer = "receive-buffer"
+        case bound, backlog, fastOpen = "fast-open", device, join
     }
 
     public init(from decoder: any Decoder) throws {
@@ -353,6 +391,11 @@ extension SocketDescription: Codable {
         listen = try container.decodeIfPresent(Bool.self, forKey: .listen) ?? true
         connect = try container.decodeIfPresent(Endpoint.self, forKey: .connect)
         receiveBuffer = try container.decodeIfPresent(Int.self, forKey: .receiveBuffer)
+        bound = try container.decodeIfPresent(Bool.self, forKey: .bound)
+        backlog = try container.decodeIfPresent(Int.self, forKey: .backlog)
+        fastOpen = try container.decodeIfPresent(Int.self, forKey: .fastOpen)
+        device = try container.decodeIfPresent(String.self, forKey: .device)
+        join = try container.decodeIfPresent(IPAddress.self, forKey: .join)
     }
 }
 

@@ -43,6 +43,8 @@ extension Action: Codable {
         case updateLink = "update-link", linkInformation = "link-information", query, pinLink = "pin-link"
         case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
         case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
+        case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
+        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -100,6 +102,13 @@ extension Action: Codable {
             case .drops: .drops(try value())
             case .arrivals: .arrivals(try value())
             case .exec: .exec(try value())
+            case .childNamespace: .childNamespace(try value())
+            case .icmpError: .icmpError(try value())
+            case .call: .call(try value())
+            case .socketDiag: .socketDiag(try value())
+            case .countSockets: .countSockets(try value())
+            case .endpoints: .endpoints(try value())
+            case .mapEntry: .mapEntry(try value())
             }
     }
 
@@ -146,6 +155,13 @@ extension Action: Codable {
         case .drops(let value): try container.encode(value, forKey: .drops)
         case .arrivals(let value): try container.encode(value, forKey: .arrivals)
         case .exec(let value): try container.encode(value, forKey: .exec)
+        case .childNamespace(let value): try container.encode(value, forKey: .childNamespace)
+        case .icmpError(let value): try container.encode(value, forKey: .icmpError)
+        case .call(let value): try container.encode(value, forKey: .call)
+        case .socketDiag(let value): try container.encode(value, forKey: .socketDiag)
+        case .countSockets(let value): try container.encode(value, forKey: .countSockets)
+        case .endpoints(let value): try container.encode(value, forKey: .endpoints)
+        case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
         }
     }
 }

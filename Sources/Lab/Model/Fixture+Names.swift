@@ -99,6 +99,19 @@ private struct Names {
             try use(.namespace, flood.from)
             made[.flood, default: []].insert(flood.name)
         case .drain(let name), .drops(let name), .arrivals(let name): try use(.socket, name)
+        case .childNamespace(let child):
+            try use(.namespace, child.parent)
+            try make(.namespace, child.name)
+        case .icmpError(let error):
+            try use(.namespace, error.namespace)
+            try use(error.end == nil ? .socket : .connection, error.about)
+        case .call(let call): try use(call.end == nil ? .socket : .connection, call.socket)
+        case .socketDiag(let query): try use(.namespace, query.namespace)
+        case .countSockets(let count): try use(.namespace, count.namespace)
+        case .endpoints(let name): try use(.connection, name)
+        case .mapEntry(let entry):
+            try use(.program, entry.program)
+            if let socket = entry.socket { try use(entry.end == nil ? .socket : .connection, socket) }
         }
         guard includingExpectations else { return }
         for expectation in step.expect {
