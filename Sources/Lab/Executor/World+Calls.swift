@@ -30,7 +30,6 @@ extension World {
         try loop.add(server)
     }
 
-
     /// The socket at one end of a connection.
     func descriptor(of connection: String, _ end: End) throws -> Descriptor {
         let client = try self.connection(connection)

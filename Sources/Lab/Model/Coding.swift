@@ -45,6 +45,7 @@ extension Action: Codable {
         case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
+        case choosePorts = "choose-ports"
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -108,6 +109,7 @@ extension Action: Codable {
             case .socketDiag: .socketDiag(try value())
             case .countSockets: .countSockets(try value())
             case .endpoints: .endpoints(try value())
+            case .choosePorts: .choosePorts(try value())
             case .mapEntry: .mapEntry(try value())
             }
     }
@@ -161,6 +163,7 @@ extension Action: Codable {
         case .socketDiag(let value): try container.encode(value, forKey: .socketDiag)
         case .countSockets(let value): try container.encode(value, forKey: .countSockets)
         case .endpoints(let value): try container.encode(value, forKey: .endpoints)
+        case .choosePorts(let value): try container.encode(value, forKey: .choosePorts)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
         }
     }

@@ -1,0 +1,187 @@
+import Addressing
+import Glibc
+import Lab
+
+/// What a program could select once, and cannot any more, or the other way round.
+enum HistoryOfSelection {
+    static let fixtures: [Fixture] =
+        Variant.all.filter { $0.transport == .tcp }.map(shutListener)
+        + Variant.udp.flatMap { [unboundSocket($0), disconnectedSocket($0), udpLite($0)] }
+
+    private static let port = ScriptedLookups.port
+
+    private static let stateChecks = Change(
+        "commit 40a34121ac1d: bpf_sk_assign takes TCP sockets that listen and UDP sockets that are not connected, no other",
+        KernelVersion(5, 16), KernelVersion(5, 15, 3))
+
+    private static let noUnhash = Change(
+        "commit b8b8315e39ff: a socket leaves its sockmaps when it is closed, and no longer when it loses its port",
+        KernelVersion(5, 16), KernelVersion(5, 15, 3), KernelVersion(5, 14, 19))
+
+    private static let anyDatagramState = Change(
+        "commit 0c48eefae712: a sockmap takes UDP sockets in any state", KernelVersion(5, 15))
+
+    private static let boundOnly = Change(
+        "commit 66efd3368ae1: a sockmap takes no UDP socket without a port (CVE-2026-68386)",
+        KernelVersion(7, 2), KernelVersion(7, 1, 6), KernelVersion(6, 18, 42), KernelVersion(6, 12, 101),
+        KernelVersion(6, 6, 148), KernelVersion(6, 1, 183), KernelVersion(5, 15, 216))
+
+    private static let noUDPLite = Change(
+        "commits 62554a51c584, 56520b398e5e: UDP-Lite is retired", KernelVersion(7, 1))
+
+    private static func fixture(
+        _ name: String, _ variant: Variant, _ summary: String, because: [String], _ steps: [Step],
+        sabotages: [Sabotage]
+    ) -> Fixture {
+        Fixture(
+            name: "history/\(name)", variant: variant.id, summary: summary, because: because,
+            requires: [.skLookup] + variant.features, steps: [Step(.namespace("server"))] + steps,
+            sabotages: sabotages)
+    }
+
+    /// A script that selects `socket`, which is registered later.
+    private static func script(_ lookups: ScriptedLookups, selects socket: String) -> [Step] {
+        [
+            lookups.load("program"), lookups.script("program", [.select(socket)]), lookups.attach("program"),
+        ]
+    }
+
+    private static func probe(
+        _ lookups: ScriptedLookups, fence: Endpoint? = nil, _ expectations: [Expectation]
+    ) -> Step {
+        Step(
+            .probe(Probe(from: "server", lookups.variant.transport, to: lookups.destination, fence: fence)),
+            expect: expectations)
+    }
+
+    /// What bpf_sk_assign returned; the script's first operation is the one that tells whose packet it is.
+    private static func assigned(_ expectations: [Expectation]) -> Step {
+        Step(.recorded("program"), expect: expectations)
+    }
+
+    private static func result(_ text: String) -> Outcome { .facts(["2 result": text]) }
+
+    private static let refused = Expectation(.refused)
+
+    private static func shutListener(_ variant: Variant) -> Fixture {
+        let lookups = ScriptedLookups(variant: variant)
+        let fence = Endpoint(.loopback(variant.family), 7000)
+        return fixture(
+            "shut-listener-is-not-selected", variant,
+            "A registered listener that was shut down is selected no more, where it once swallowed every connection; when it listens again, it is.",
+            because: [stateChecks.commit],
+            [lookups.socket("fence", port: fence.port), lookups.socket("steered", port: 8001)]
+                + script(lookups, selects: "steered") + lookups.register("steered", with: ["program"])
+                + [
+                    lookups.probe(.reaches("steered")), assigned([Expectation(result("0"))]),
+                    Step(.call(SocketCall(.shutdownRead, on: "steered")), label: "shut"),
+                    probe(lookups, fence: fence, stateChecks.expectations(before: .silent, after: .refused)),
+                    assigned(stateChecks.expectations(before: result("0"), after: result("ESOCKTNOSUPPORT"))),
+                    lookups.socket("ordinary", port: port),
+                    probe(
+                        lookups, fence: fence, stateChecks.expectations(before: .silent, after: .reaches("ordinary"))),
+                    Step(.call(SocketCall(.listen, on: "steered"))),
+                    lookups.probe(.reaches("steered")), assigned([Expectation(result("0"))]),
+                ],
+            sabotages: [
+                Sabotage("listener-not-shut", omit: ["shut"]),
+                Sabotage("program-not-attached", omit: ["attach-program"]),
+            ])
+    }
+
+    private static func unboundSocket(_ variant: Variant) -> Fixture {
+        let lookups = ScriptedLookups(variant: variant)
+        let own = Endpoint(.loopback(variant.family), 8001)
+        func open(bound: Bool) -> Step {
+            Step(
+                .socket(SocketDescription("unbound", in: "server", .udp, bind: own, bound: bound ? nil : false)),
+                label: "open")
+        }
+        func register(_ expectations: [Expectation] = []) -> Step {
+            Step(
+                .register(Registration("program", label: "unbound", socket: "unbound")), expect: expectations)
+        }
+        func three(_ outside: Outcome, within: Outcome) -> [Expectation] {
+            [
+                Expectation(outside, until: anyDatagramState.versions, because: anyDatagramState.commit),
+                Expectation(
+                    within, since: anyDatagramState.versions, until: boundOnly.versions,
+                    because: anyDatagramState.commit + "; until " + boundOnly.commit),
+                Expectation(outside, since: boundOnly.versions, because: boundOnly.commit),
+            ]
+        }
+        return fixture(
+            "unbound-udp-socket-in-a-map", variant,
+            "A UDP socket without a port can be registered on some kernels, and is selected on none; one that has a port can be.",
+            because: [anyDatagramState.commit, boundOnly.commit],
+            script(lookups, selects: "unbound") + [open(bound: false)]
+                + [
+                    register(three(.fails(ErrorNumber(rawValue: EOPNOTSUPP), call: nil), within: .succeeds)),
+                    probe(lookups, [refused]),
+                    assigned(three(result("empty slot"), within: result("ESOCKTNOSUPPORT"))),
+                    Step(
+                        .call(SocketCall(.bind, on: "unbound", endpoint: own)), label: "bind"),
+                    probe(lookups, three(.refused, within: .reaches("unbound"))),
+                    register(), lookups.probe(.reaches("unbound")),
+                ],
+            sabotages: [
+                Sabotage("bound-from-the-start", omit: ["bind"], replace: ["open": [open(bound: true)]]),
+                Sabotage("program-not-attached", omit: ["attach-program"]),
+            ])
+    }
+
+    private static func disconnectedSocket(_ variant: Variant) -> Fixture {
+        let lookups = ScriptedLookups(variant: variant)
+        let loopback = IPAddress.loopback(variant.family)
+        return fixture(
+            "disconnected-udp-socket-stays-in-its-map", variant,
+            "A registered UDP socket whose port the kernel chose loses that when it is disconnected, and keeps its place in the map, where it once lost that too.",
+            because: [noUnhash.commit, stateChecks.commit],
+            script(lookups, selects: "passing") + [
+                Step(
+                    .socket(
+                        SocketDescription(
+                            "passing", in: "server", .udp, bind: Endpoint(loopback, 0), connect: Endpoint(loopback, 9)))
+                )
+            ] + lookups.register("passing", with: ["program"])
+                + [
+                    probe(lookups, [refused]), assigned([Expectation(result("ESOCKTNOSUPPORT"))]),
+                    Step(.call(SocketCall(.disconnect, on: "passing")), label: "disconnect"),
+                    Step(
+                        .mapEntry(MapEntry(.lookUp, 0, of: "sockets", in: "program")),
+                        expect: noUnhash.expectations(
+                            before: .fails(ErrorNumber(rawValue: ENOENT), call: nil),
+                            after: .facts(["socket": "passing"]))),
+                    probe(lookups, noUnhash.expectations(before: .refused, after: .reaches("passing"))),
+                ],
+            sabotages: [
+                Sabotage("still-connected", omit: ["disconnect"]),
+                Sabotage("never-connected", omit: ["disconnect"]),
+            ])
+    }
+
+    private static func udpLite(_ variant: Variant) -> Fixture {
+        let lookups = ScriptedLookups(variant: variant)
+        let unsupported = Outcome.fails(ErrorNumber(rawValue: EPROTONOSUPPORT), call: "socket")
+        return fixture(
+            "udp-lite-is-not-steered", variant,
+            "A program steers UDP and never UDP-Lite, which is no more.",
+            because: [noUDPLite.commit, "commit 72f7e9440e9b: the hook runs in UDP's own table of sockets"],
+            script(lookups, selects: "steered")
+                + [
+                    lookups.socket("steered", port: 8001),
+                    Step(
+                        .socket(
+                            SocketDescription(
+                                "lite", in: "server", .udp, bind: lookups.destination, lite: true)),
+                        expect: noUDPLite.expectations(before: .succeeds, after: unsupported)),
+                ] + lookups.register("steered", with: ["program"])
+                + [
+                    lookups.probe(.reaches("steered")),
+                    Step(
+                        .probe(Probe(from: "server", .udp, to: lookups.destination, lite: true)),
+                        expect: noUDPLite.expectations(before: .reaches("lite"), after: unsupported)),
+                ],
+            sabotages: [Sabotage("program-not-attached", omit: ["attach-program"])])
+    }
+}
