@@ -133,16 +133,20 @@ enum HistoryOfSelection {
     private static func disconnectedSocket(_ variant: Variant) -> Fixture {
         let lookups = ScriptedLookups(variant: variant)
         let loopback = IPAddress.loopback(variant.family)
+        func open(connected: Bool) -> Step {
+            Step(
+                .socket(
+                    SocketDescription(
+                        "passing", in: "server", .udp, bind: Endpoint(loopback, 0),
+                        connect: connected ? Endpoint(loopback, 9) : nil)),
+                label: "open")
+        }
         return fixture(
             "disconnected-udp-socket-stays-in-its-map", variant,
             "A registered UDP socket whose port the kernel chose loses that when it is disconnected, and keeps its place in the map, where it once lost that too.",
             because: [noUnhash.commit, stateChecks.commit],
             script(lookups, selects: "passing") + [
-                Step(
-                    .socket(
-                        SocketDescription(
-                            "passing", in: "server", .udp, bind: Endpoint(loopback, 0), connect: Endpoint(loopback, 9)))
-                )
+                open(connected: true)
             ] + lookups.register("passing", with: ["program"])
                 + [
                     probe(lookups, [refused]), assigned([Expectation(result("ESOCKTNOSUPPORT"))]),
@@ -156,7 +160,7 @@ enum HistoryOfSelection {
                 ],
             sabotages: [
                 Sabotage("still-connected", omit: ["disconnect"]),
-                Sabotage("never-connected", omit: ["disconnect"]),
+                Sabotage("never-connected", omit: ["disconnect"], replace: ["open": [open(connected: false)]]),
             ])
     }
 
