@@ -6,7 +6,7 @@ import Lab
 enum HistoryOfSelection {
     static let fixtures: [Fixture] =
         Variant.all.filter { $0.transport == .tcp }.map(shutListener)
-        + Variant.udp.flatMap { [unboundSocket($0), disconnectedSocket($0), udpLite($0)] }
+        + Variant.udp.flatMap { [unboundSocket($0), disconnectedSocket($0), udpLite($0), reconnected($0)] }
 
     private static let port = ScriptedLookups.port
 
@@ -187,5 +187,54 @@ enum HistoryOfSelection {
                         expect: noUDPLite.expectations(before: .reaches("lite"), after: unsupported)),
                 ],
             sabotages: [Sabotage("program-not-attached", omit: ["attach-program"])])
+    }
+
+    /// A connected socket is found in a table of its own since 6.13; nothing else may have changed by that.
+    private static func reconnected(_ variant: Variant) -> Fixture {
+        let plan = AddressPlan(family: variant.family)
+        let loopback = plan.loopback
+        let (first, second) = (Endpoint(loopback, 1001), Endpoint(loopback, 1002))
+        func open(_ name: String, _ address: IPAddress, connect: Endpoint? = nil) -> Step {
+            Step(
+                .socket(
+                    SocketDescription(
+                        name, in: "server", .udp, bind: Endpoint(address, 53), options: [.reuseAddress],
+                        connect: connect)))
+        }
+        func ask(from source: Endpoint, reaches name: String) -> Step {
+            Step(
+                .probe(Probe(from: "server", .udp, to: Endpoint(loopback, 53), source: source)),
+                expect: [Expectation(.reaches(name))])
+        }
+        func connect(to peer: Endpoint, label: String? = nil) -> Step {
+            Step(.call(SocketCall(.connect, on: "flow", endpoint: peer)), label: label)
+        }
+        let turns = [
+            ask(from: first, reaches: "flow"), ask(from: second, reaches: "wildcard"),
+            connect(to: second), ask(from: first, reaches: "wildcard"), ask(from: second, reaches: "flow"),
+            connect(to: first), ask(from: first, reaches: "flow"), ask(from: second, reaches: "wildcard"),
+            Step(.call(SocketCall(.disconnect, on: "flow"))), ask(from: second, reaches: "flow"),
+            connect(to: second), ask(from: second, reaches: "flow"), ask(from: first, reaches: "wildcard"),
+            connect(to: first),
+        ]
+        return fixture(
+            "reconnected-udp-socket", variant,
+            "A UDP socket gets the datagrams of the peer that it was connected to last, whatever others share its port.",
+            because: [
+                "commits 78c91ae2c6de, 1b29a730ef8b: a table of connected UDP sockets",
+                "commit 51a00be6a099: a socket that connects again is found by its new peer",
+            ],
+            [
+                open("wildcard", plan.wildcard), open("flow", loopback), connect(to: first, label: "connect"),
+            ] + turns + [
+                // From more than ten sockets on a port on, they are looked for by address.
+                Step(.localPrefix(LocalPrefix(namespace: "server", prefix: plan.service))),
+                Step(
+                    .sockets(
+                        SocketRange(
+                            "crowd", in: "server", .udp, prefix: plan.service.part(0, bits: 4), port: 53,
+                            options: [.freeBind, .reuseAddress]))),
+            ] + turns,
+            sabotages: [Sabotage("never-connected", omit: ["connect"])])
     }
 }
