@@ -215,6 +215,24 @@ int clinux_new_network_namespace(void)
     return fresh;
 }
 
+int clinux_touch_netlink(int netns)
+{
+    int home = clinux_current_network_namespace();
+    if (home < 0)
+        return home;
+    int error = setns(netns, CLONE_NEWNET) ? -errno : 0;
+    if (!error) {
+        int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+        error = fd < 0 ? -errno : 0;
+        if (fd >= 0)
+            close(fd);
+        if (setns(home, CLONE_NEWNET))
+            abort();
+    }
+    close(home);
+    return error;
+}
+
 // MARK: privilege
 
 static int capabilities(uint64_t *effective, const uint64_t *set)

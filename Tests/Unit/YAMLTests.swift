@@ -60,6 +60,20 @@ private func everything() throws -> Fixture {
         .unbind(Binding("d", .tcp, prefix, ports: .all, to: "web")),
         .testRun(TestRun("d", .tcp, addresses: prefix, ports: .all, remote: v6)),
         .flood(Flood("f", from: "b", to: v4, datagrams: 10)), .drain("web"), .drops("web"), .arrivals("web"),
+        .childNamespace(ChildNamespace("c", from: "a")),
+        .icmpError(IcmpError(.tooBig, in: "a", about: "c", .server, to: v4, mtu: 1400)),
+        .icmpError(IcmpError(.portUnreachable, in: "a", about: "web")),
+        .socket(
+            SocketDescription(
+                "odd", in: "a", .tcp, bind: v4, bound: false, backlog: 0, fastOpen: 5, device: "lo", join: v6.address)),
+        .call(SocketCall(.shutdownRead, on: "web")),
+        .call(SocketCall(.close, on: "c", .server)), .call(SocketCall(.connect, on: "web", endpoint: v6, backlog: 3)),
+        .socketDiag(SocketQuery(in: "a", .udp, local: v4, remote: v4)),
+        .countSockets(SocketCount(in: "a", until: 3)), .endpoints("c"),
+        .connect(Connection("d", from: "b", .udp, to: v4, connected: true, fastOpen: false, question: false)),
+        .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", socket: "c", .client, flags: .noExist)),
+        .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", file: MapEntry.File.none)),
+        .mapEntry(MapEntry(.lookUp, 3, of: "hash", in: "d")),
         .exec(Command(in: "a", "echo 'x: #y' \"z\"\nexit 3")),
     ]
     let outcomes: [Outcome] = [
@@ -84,7 +98,8 @@ private func everything() throws -> Fixture {
         summary: "Everything: a 'quoted' text, \(String(repeating: "long ", count: 40))",
         because: ["RFC 1035 §4.1", "- not a list", "{nor: this}"], tags: ["true", "x"],
         requires: [.skLookup, .testRun],
-        steps: actions.enumerated().map { Step($1, label: $0 % 2 == 0 ? "step-\($0)" : nil) } + bare + versioned,
+        steps: actions.enumerated().map { Step($1, label: $0 % 2 == 0 ? "step-\($0)" : nil, eventually: $0 % 3 == 0) }
+            + bare + versioned,
         sabotages: [
             Sabotage("none", omit: ["step-0"]),
             Sabotage("other", replace: ["step-4": [Step(.close("x"))], "step-2": [], "step-8": bare]),

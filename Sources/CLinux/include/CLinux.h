@@ -75,6 +75,9 @@ int clinux_current_network_namespace(void);
 // Moves the calling thread, and only it, to the network namespace behind an fd.
 int clinux_enter_network_namespace(int netns);
 
+// Opens and closes a netlink socket in the network namespace behind an fd.
+int clinux_touch_netlink(int netns);
+
 // MARK: privilege
 
 // Makes only the capabilities of `mask` (bit N is capability N) effective in the calling thread; `before` is what

@@ -2,17 +2,11 @@ import Addressing
 import Glibc
 import Lab
 
-/// What a program could select once, and cannot any more, or the other way round.
+/// Which UDP sockets could be registered and selected once, and cannot any more, or the other way round.
 enum HistoryOfSelection {
-    static let fixtures: [Fixture] =
-        Variant.all.filter { $0.transport == .tcp }.map(shutListener)
-        + Variant.udp.flatMap { [unboundSocket($0), disconnectedSocket($0), udpLite($0), reconnected($0)] }
-
-    private static let port = ScriptedLookups.port
-
-    private static let stateChecks = Change(
-        "commit 40a34121ac1d: bpf_sk_assign takes TCP sockets that listen and UDP sockets that are not connected, no other",
-        KernelVersion(5, 16), KernelVersion(5, 15, 3))
+    static let fixtures: [Fixture] = Variant.udp.flatMap {
+        [unboundSocket($0), disconnectedSocket($0), udpLite($0), reconnected($0)]
+    }
 
     private static let noUnhash = Change(
         "commit b8b8315e39ff: a socket leaves its sockmaps when it is closed, and no longer when it loses its port",
@@ -46,12 +40,8 @@ enum HistoryOfSelection {
         ]
     }
 
-    private static func probe(
-        _ lookups: ScriptedLookups, fence: Endpoint? = nil, _ expectations: [Expectation]
-    ) -> Step {
-        Step(
-            .probe(Probe(from: "server", lookups.variant.transport, to: lookups.destination, fence: fence)),
-            expect: expectations)
+    private static func probe(_ lookups: ScriptedLookups, _ expectations: [Expectation]) -> Step {
+        Step(.probe(Probe(from: "server", .udp, to: lookups.destination)), expect: expectations)
     }
 
     /// What bpf_sk_assign returned; the script's first operation is the one that tells whose packet it is.
@@ -62,32 +52,6 @@ enum HistoryOfSelection {
     private static func result(_ text: String) -> Outcome { .facts(["2 result": text]) }
 
     private static let refused = Expectation(.refused)
-
-    private static func shutListener(_ variant: Variant) -> Fixture {
-        let lookups = ScriptedLookups(variant: variant)
-        let fence = Endpoint(.loopback(variant.family), 7000)
-        return fixture(
-            "shut-listener-is-not-selected", variant,
-            "A registered listener that was shut down is selected no more, where it once swallowed every connection; when it listens again, it is.",
-            because: [stateChecks.commit],
-            [lookups.socket("fence", port: fence.port), lookups.socket("steered", port: 8001)]
-                + script(lookups, selects: "steered") + lookups.register("steered", with: ["program"])
-                + [
-                    lookups.probe(.reaches("steered")), assigned([Expectation(result("0"))]),
-                    Step(.call(SocketCall(.shutdownRead, on: "steered")), label: "shut"),
-                    probe(lookups, fence: fence, stateChecks.expectations(before: .silent, after: .refused)),
-                    assigned(stateChecks.expectations(before: result("0"), after: result("ESOCKTNOSUPPORT"))),
-                    lookups.socket("ordinary", port: port),
-                    probe(
-                        lookups, fence: fence, stateChecks.expectations(before: .silent, after: .reaches("ordinary"))),
-                    Step(.call(SocketCall(.listen, on: "steered"))),
-                    lookups.probe(.reaches("steered")), assigned([Expectation(result("0"))]),
-                ],
-            sabotages: [
-                Sabotage("listener-not-shut", omit: ["shut"]),
-                Sabotage("program-not-attached", omit: ["attach-program"]),
-            ])
-    }
 
     private static func unboundSocket(_ variant: Variant) -> Fixture {
         let lookups = ScriptedLookups(variant: variant)
@@ -144,7 +108,7 @@ enum HistoryOfSelection {
         return fixture(
             "disconnected-udp-socket-stays-in-its-map", variant,
             "A registered UDP socket whose port the kernel chose loses that when it is disconnected, and keeps its place in the map, where it once lost that too.",
-            because: [noUnhash.commit, stateChecks.commit],
+            because: [noUnhash.commit],
             script(lookups, selects: "passing") + [
                 open(connected: true)
             ] + lookups.register("passing", with: ["program"])

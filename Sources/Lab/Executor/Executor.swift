@@ -58,7 +58,15 @@ public final class Executor {
             world.reportWork = { report(.working(step: number)) }
             do {
                 let expectation = try step.expectation(for: version)
-                let observation = try await world.observe(step.action)
+                var observation = try await world.observe(step.action)
+                let deadline = world.deadline
+                while step.eventually, ContinuousClock.now < deadline,
+                    !expectation.outcome.matches(observation.event, asked: step.action.asked)
+                {
+                    // Nothing announces what is waited for.
+                    try await Task.sleep(for: .milliseconds(5))
+                    observation = try await world.observe(step.action)
+                }
                 report(.observed(step: number, observation))
                 guard expectation.outcome.matches(observation.event, asked: step.action.asked) else { break }
             } catch {
@@ -118,14 +126,24 @@ extension World {
         case .socket(let description): try open(description)
         case .sockets(let range): return try open(range)
         case .close(let name): try close(name)
+        case .setOption(let change): try self.change(change)
         case .probe(let probe): return Observation(try ask(probe))
         case .sweep(let sweep): return Observation(.answers(try ask(sweep)))
         case .connect(let connection): return Observation(try connect(connection))
         case .exchange(let name): return Observation(try exchange(name))
+        case .spread(let spread): return Observation(.facts(try self.spread(spread)))
         case .load(let load): try self.load(load)
-        case .script(let change): try self.change(change)
-        case .recorded(let name): return Observation(.facts(try recorded(name)))
+        case .script(let change):
+            if try changeGroupProgram(change) { break }
+            try self.change(change)
+        case .recorded(let name):
+            if let facts = try recordedByGroupProgram(name) { return Observation(.facts(facts)) }
+            return Observation(.facts(try recorded(name)))
         case .ran(let names): return Observation(.facts(try ran(names)))
+        case .attachReuseport(let attachment): try attach(attachment)
+        case .attachReuseportFilter(let filter): try attach(filter)
+        case .detachReuseport(let name): try detachGroupProgram(name)
+        case .backlog(let name): return Observation(.facts(try backlog(of: name)))
         case .attach(let attachment): try attach(attachment)
         case .attachWithoutLink(let attachment): try attachWithoutLink(attachment)
         case .detachWithoutLink(let attachment): try detachWithoutLink(attachment)
@@ -138,10 +156,12 @@ extension World {
         case .letGoOfLink(let name): try letGo(ofLink: name)
         case .detach(let name): try link(name).detach()
         case .register(let registration):
+            if try registerWithGroupProgram(registration) { break }
             if try registerWithScript(registration) { break }
             try dispatcher(registration.dispatcher)
                 .register(server(registration.socket).descriptor.file, under: registration.label)
         case .unregister(let registration):
+            if try unregisterFromGroupProgram(registration) { break }
             if try unregisterFromScript(registration) { break }
             try dispatcher(registration.dispatcher)
                 .unregister(server(registration.socket).descriptor.file, from: registration.label)

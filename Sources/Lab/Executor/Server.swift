@@ -11,6 +11,8 @@ final class Server {
     var listening: Bool
     /// Whether its queue is left alone.
     var paused = false
+    /// Tells of what came since it was last paused.
+    var alarm: WakeUp?
     /// How many datagrams of each flood it has read since the last drain.
     var flooded: [String: Int] = [:]
     /// How many datagrams it has read since it was opened.
@@ -45,7 +47,7 @@ final class Server {
 }
 
 extension Descriptor {
-    fileprivate func set(_ option: SocketOption, _ family: AddressFamily) throws(KernelRefusal) {
+    func set(_ option: SocketOption, _ family: AddressFamily) throws(KernelRefusal) {
         switch (option, family) {
         case (.reuseAddress, _): try set(SOL_SOCKET, SO_REUSEADDR)
         case (.reusePort, _): try set(SOL_SOCKET, SO_REUSEPORT)
@@ -54,9 +56,15 @@ extension Descriptor {
         case (.freeBind, .ipv4): try set(Int32(IPPROTO_IP), IP_FREEBIND)
         case (.freeBind, .ipv6): try set(Int32(IPPROTO_IPV6), IPV6_FREEBIND)
         case (.transparent, .ipv4): try set(Int32(IPPROTO_IP), IP_TRANSPARENT)
+        case (.thisProcessor, _): try set(SOL_SOCKET, Descriptor.incomingCPU, to: clinux_processor())
+        case (.otherProcessor, _): try set(SOL_SOCKET, Descriptor.incomingCPU, to: clinux_processor() + 1)
+        case (.deferAccept, _): try set(Int32(IPPROTO_TCP), TCP_DEFER_ACCEPT, to: 60)
         case (.transparent, .ipv6): try set(Int32(IPPROTO_IPV6), IPV6_TRANSPARENT)
         }
     }
+
+    // SO_INCOMING_CPU, which not every libc's headers have.
+    private static let incomingCPU: Int32 = 49
 
     /// Lets a UDP socket see the address it was asked on, and answer from it.
     ///

@@ -19,7 +19,9 @@ extension World {
 
     private func perform(_ call: SocketCall, on server: Server) throws {
         switch call.call {
-        case .pause: server.paused = true
+        case .pause:
+            server.paused = true
+            server.alarm = try WakeUp(of: server.descriptor)
         case .resume: server.paused = false
         case .close: return try close(call.socket)
         case .bind, .connect, .listen, .disconnect, .shutdownRead, .shutdownWrite:
@@ -86,6 +88,8 @@ extension World {
         // A grace period of RCU takes some tens of milliseconds; a leaked socket is never freed.
         let deadline = ContinuousClock.now + .seconds(5)
         while true {
+            // A connection that its client has reset is closed here when that is noticed.
+            try loop.serveWhatIsReady()
             let statistics = try namespace.read("/proc/thread-self/net/sockstat")
             let line = statistics.split(separator: "\n").first { $0.hasPrefix("sockets: used ") }
             guard let used = line?.split(separator: " ").last.flatMap({ Int($0) }) else {

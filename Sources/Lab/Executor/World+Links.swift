@@ -74,9 +74,11 @@ extension World {
 
     /// Lets a namespace go, and waits until the kernel has dismantled it.
     func removeNamespace(_ name: String) async throws {
-        _ = try namespace(name)
+        let watch = try NamespaceTeardown.Watch(FileDescriptor(rawValue: namespace(name).rawDescriptor))
         namespaces[name] = nil
-        guard try await NamespaceTeardown.wait(until: deadline) else {
+        let deadline = deadline
+        // Begun, and then over.
+        guard try await watch.isDismantled(before: deadline), try await NamespaceTeardown.wait(until: deadline) else {
             throw ExecutorError.deadline("namespace \(name) is not dismantled")
         }
     }

@@ -12,6 +12,9 @@ extension World {
         }
         let program = try limited(to: load.capabilities) { try Program(object: object, named: load.object) }
         loaded[load.name] = program
+        if load.object.hasPrefix("reuseport") {
+            return try prepareGroupProgram(load, program)
+        }
         if let operations = load.script {
             var script = LoadedScript(try ScriptedProgram(program))
             try script.perform(operations)

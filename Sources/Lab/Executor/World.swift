@@ -10,6 +10,7 @@ final class World {
     var connections: [String: Client] = [:]
     var loaded: [String: Program] = [:]
     var dispatchers: [String: Dispatcher] = [:]
+    var groupPrograms: [String: LoadedGroupProgram] = [:]
     var scripts: [String: LoadedScript] = [:]
     var links: [String: Link] = [:]
     /// Made when the first link is pinned; its pins go with it.

@@ -20,6 +20,7 @@ extension Action {
         case .sockets(let range):
             "open \(range.protocol) sockets \(range.name) on each of \(range.prefix):\(range.port)"
         case .close(let name): "close \(name)"
+        case .setOption(let change): "set \(change.option.rawValue) of \(change.socket)"
         case .probe(let probe):
             "\(probe.protocol) probe from \(probe.from)" + (probe.source.map { " (\($0))" } ?? "") + " to \(probe.to)"
         case .sweep(let sweep):
@@ -28,6 +29,8 @@ extension Action {
         case .connect(let connection):
             "\(connection.protocol) connection \(connection.name) from \(connection.from) to \(connection.to)"
         case .exchange(let name): "exchange a message over connection \(name)"
+        case .spread(let spread):
+            "begin \(spread.protocol) flows from \(spread.from) to \(spread.to), each twice"
         case .removeNamespace(let name): "let namespace \(name) go"
         case .load(let load):
             "load program \(load.object) as \(load.name)" + describe(load.script) + only(load.capabilities)
@@ -62,6 +65,12 @@ extension Action {
         case .unbind(let binding):
             "unbind \(binding.protocol) \(binding.prefix) ports \(binding.ports) from label \(binding.label)"
         case .testRun(let run): "test-run \(run.program) for \(run.protocol) \(run.addresses) ports \(run.ports)"
+        case .attachReuseport(let attachment):
+            "attach \(attachment.program) to the reuseport group of \(attachment.socket)"
+        case .attachReuseportFilter(let filter):
+            "attach a filter that picks member \(filter.member) to the reuseport group of \(filter.socket)"
+        case .backlog(let name): "ask what \(name) has to accept, and whether it was told"
+        case .detachReuseport(let name): "detach the program of the reuseport group of \(name)"
         case .flood(let flood): "send \(flood.datagrams) datagrams (\(flood.name)) from \(flood.from) to \(flood.to)"
         case .drain(let name): "read everything that \(name) received"
         case .drops(let name): "read the drop counter of \(name)"

@@ -18,6 +18,7 @@ public enum Action: Hashable, Sendable {
     case socket(SocketDescription)
     case sockets(SocketRange)
     case close(String)
+    case setOption(OptionChange)
     case call(SocketCall)
     case socketDiag(SocketQuery)
     case countSockets(SocketCount)
@@ -26,6 +27,7 @@ public enum Action: Hashable, Sendable {
     case sweep(Sweep)
     case connect(Connection)
     case exchange(String)
+    case spread(Spread)
     case endpoints(String)
     case choosePorts(PortChoice)
     // sk_lookup
@@ -50,6 +52,11 @@ public enum Action: Hashable, Sendable {
     case unbind(Binding)
     case testRun(TestRun)
     case mapEntry(MapEntry)
+    // Reuseport groups
+    case attachReuseport(GroupProgram)
+    case attachReuseportFilter(GroupFilter)
+    case detachReuseport(String)
+    case backlog(String)
     // Load
     case flood(Flood)
     case drain(String)
@@ -138,6 +145,12 @@ public enum SocketOption: String, Hashable, Sendable, Codable, CaseIterable {
     case dualStack = "dual-stack"
     case freeBind = "freebind"
     case transparent
+    /// SO_INCOMING_CPU: the processor on which every step is performed,
+    case thisProcessor = "this-processor"
+    /// or one that performs none.
+    case otherProcessor = "other-processor"
+    /// TCP_DEFER_ACCEPT: a connection is none before the client has sent data.
+    case deferAccept = "defer-accept"
 }
 
 /// A server's socket: created, bound, listening if TCP, and answering every message with its own name.
@@ -202,11 +215,14 @@ public struct SocketRange: Hashable, Sendable {
     public var receiveBuffer: Int?
     /// Whether the number of sockets, the time to open them and the kernel memory they take are reported.
     public var measured: Bool
+    /// So many on the first address instead, as a reuseport group may have: `name[1]` and so on.
+    public var copies: Int?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, prefix: Prefix, port: UInt16,
-        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false
+        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false, copies: Int? = nil
     ) {
+        self.copies = copies
         self.measured = measured
         self.options = options
         self.receiveBuffer = receiveBuffer
@@ -302,8 +318,18 @@ public struct Registration: Hashable, Sendable, Codable {
     public var dispatcher: String
     public var label: String
     public var socket: String
+    /// Refused unless what is under the label, in a reuseport program, is as said; nil takes either.
+    public var only: SlotCondition?
 
-    public init(_ dispatcher: String, label: String, socket: String) {
+    public enum SlotCondition: String, Hashable, Sendable, Codable {
+        /// BPF_NOEXIST
+        case empty
+        /// BPF_EXIST
+        case full
+    }
+
+    public init(_ dispatcher: String, label: String, socket: String, only: SlotCondition? = nil) {
+        self.only = only
         self.dispatcher = dispatcher
         self.label = label
         self.socket = socket
@@ -411,11 +437,12 @@ extension SocketDescription: Codable {
 
 extension SocketRange: Codable {
     private enum CodingKeys: String, CodingKey {
-        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured
+        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured, copies
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
+        copies = try container.decodeIfPresent(Int.self, forKey: .copies)
         measured = try container.decodeIfPresent(Bool.self, forKey: .measured) ?? false
         name = try container.decode(String.self, forKey: .name)
         namespace = try container.decode(String.self, forKey: .namespace)

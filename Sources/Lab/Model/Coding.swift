@@ -4,11 +4,12 @@ import Addressing
 // names its action, beside `label` and `expect`; an expectation one with a key that names its outcome.
 
 extension Step: Codable {
-    private enum CodingKeys: String, CodingKey { case label, expect }
+    private enum CodingKeys: String, CodingKey { case label, eventually, expect }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         label = try container.decodeIfPresent(String.self, forKey: .label)
+        eventually = try container.decodeIfPresent(Bool.self, forKey: .eventually) ?? false
         action = try Action(from: decoder)
         guard container.contains(.expect) else {
             expect = []
@@ -25,6 +26,7 @@ extension Step: Codable {
         try action.encode(to: encoder)
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encodeIfPresent(label, forKey: .label)
+        if eventually { try container.encode(true, forKey: .eventually) }
         if expect.count == 1 {
             try container.encode(expect[0], forKey: .expect)
         } else if !expect.isEmpty {
@@ -38,11 +40,14 @@ extension Action: Codable {
         case namespace, removeNamespace = "remove-namespace", devicePair = "device-pair", addAddress = "add-address",
             removeAddress = "remove-address"
         case localPrefix = "local-prefix"
-        case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, script, recorded, ran, attach
+        case route, sysctl, socket, sockets, close, setOption = "set-option", probe, sweep, connect, exchange, spread,
+            load, script, recorded, ran, attach
         case attachWithoutLink = "attach-without-link", detachWithoutLink = "detach-without-link"
         case updateLink = "update-link", linkInformation = "link-information", query, pinLink = "pin-link"
         case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
-        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
+        case register, unregister, bind, unbind, testRun = "test-run"
+        case attachReuseport = "attach-reuseport", attachReuseportFilter = "attach-reuseport-filter"
+        case detachReuseport = "detach-reuseport", backlog, flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
         case choosePorts = "choose-ports"
@@ -73,10 +78,12 @@ extension Action: Codable {
             case .socket: .socket(try value())
             case .sockets: .sockets(try value())
             case .close: .close(try value())
+            case .setOption: .setOption(try value())
             case .probe: .probe(try value())
             case .sweep: .sweep(try value())
             case .connect: .connect(try value())
             case .exchange: .exchange(try value())
+            case .spread: .spread(try value())
             case .load: .load(try value())
             case .removeNamespace: .removeNamespace(try value())
             case .script: .script(try value())
@@ -98,6 +105,10 @@ extension Action: Codable {
             case .bind: .bind(try value())
             case .unbind: .unbind(try value())
             case .testRun: .testRun(try value())
+            case .attachReuseport: .attachReuseport(try value())
+            case .attachReuseportFilter: .attachReuseportFilter(try value())
+            case .detachReuseport: .detachReuseport(try value())
+            case .backlog: .backlog(try value())
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
@@ -127,10 +138,12 @@ extension Action: Codable {
         case .socket(let value): try container.encode(value, forKey: .socket)
         case .sockets(let value): try container.encode(value, forKey: .sockets)
         case .close(let value): try container.encode(value, forKey: .close)
+        case .setOption(let value): try container.encode(value, forKey: .setOption)
         case .probe(let value): try container.encode(value, forKey: .probe)
         case .sweep(let value): try container.encode(value, forKey: .sweep)
         case .connect(let value): try container.encode(value, forKey: .connect)
         case .exchange(let value): try container.encode(value, forKey: .exchange)
+        case .spread(let value): try container.encode(value, forKey: .spread)
         case .load(let value): try container.encode(value, forKey: .load)
         case .removeNamespace(let value): try container.encode(value, forKey: .removeNamespace)
         case .script(let value): try container.encode(value, forKey: .script)
@@ -152,6 +165,10 @@ extension Action: Codable {
         case .bind(let value): try container.encode(value, forKey: .bind)
         case .unbind(let value): try container.encode(value, forKey: .unbind)
         case .testRun(let value): try container.encode(value, forKey: .testRun)
+        case .attachReuseport(let value): try container.encode(value, forKey: .attachReuseport)
+        case .attachReuseportFilter(let value): try container.encode(value, forKey: .attachReuseportFilter)
+        case .detachReuseport(let value): try container.encode(value, forKey: .detachReuseport)
+        case .backlog(let value): try container.encode(value, forKey: .backlog)
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)

@@ -56,15 +56,24 @@ private struct Names {
                 try use(.socket, name)
                 made[.socket]?.remove(name)
             }
+        case .setOption(let change): try use(.socket, change.socket)
         case .probe(let probe): try use(.namespace, probe.from)
         case .sweep(let sweep): try use(.namespace, sweep.from)
         case .connect(let connection):
             try use(.namespace, connection.from)
             if makes { try make(.connection, connection.name) }
         case .exchange(let name): try use(.connection, name)
+        case .spread(let spread):
+            try use(.namespace, spread.from)
+            if includingExpectations { for name in spread.among { try use(.socket, name) } }
         case .load(let load): if makes { try make(.program, load.name) }
         case .script(let change): try use(.program, change.program)
         case .recorded(let name): try use(.program, name)
+        case .attachReuseport(let attachment):
+            try use(.program, attachment.program)
+            try use(.socket, attachment.socket)
+        case .attachReuseportFilter(let filter): try use(.socket, filter.socket)
+        case .detachReuseport(let name), .backlog(let name): try use(.socket, name)
         case .ran(let names): for name in names { try use(.program, name) }
         case .attach(let attachment):
             try use(.program, attachment.program)
