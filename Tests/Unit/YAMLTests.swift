@@ -30,7 +30,12 @@ private func everything() throws -> Fixture {
         .sockets(SocketRange("many", in: "a", .udp, prefix: prefix, port: 53)),
         .close("web"), .probe(Probe(from: "b", .udp, to: v4, source: v6, fence: v4)),
         .sweep(Sweep(from: "b", .tcp, addresses: prefix, ports: .all, stride: 7)),
-        .connect(Connection("c", from: "b", .tcp, to: v4)), .exchange("c"), .load(ProgramLoad("d", object: "dispatch")),
+        .connect(Connection("c", from: "b", .tcp, to: v4)), .exchange("c"),
+        .choosePorts(PortChoice(in: "a", .tcp, to: v4, count: 3)),
+        .choosePorts(PortChoice(in: "a", .udp, to: v6, count: 3, localPorts: PortRange(53))),
+        .probe(Probe(from: "b", .udp, to: v4, lite: true)),
+        .socket(SocketDescription("l", in: "a", .udp, bind: v4, lite: true)),
+        .load(ProgramLoad("d", object: "dispatch")),
         .load(
             ProgramLoad(
                 "s", object: "script",

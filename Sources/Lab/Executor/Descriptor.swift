@@ -11,8 +11,11 @@ final class Descriptor {
     deinit { close(raw) }
 
     /// socket(2), non-blocking.
-    static func socket(_ family: AddressFamily, _ transport: TransportProtocol) throws(KernelRefusal) -> Descriptor {
-        let raw = Glibc.socket(family.domain, transport.socketType | nonBlocking, 0)
+    static func socket(
+        _ family: AddressFamily, _ transport: TransportProtocol, lite: Bool = false
+    ) throws(KernelRefusal) -> Descriptor {
+        let raw = Glibc.socket(
+            family.domain, transport.socketType | nonBlocking, lite ? Int32(IPPROTO_UDPLITE) : 0)
         guard raw >= 0 else { throw KernelRefusal("socket") }
         return Descriptor(raw)
     }

@@ -185,6 +185,7 @@ extension World {
         case .call(let call): try perform(call)
         case .socketDiag(let query): return Observation(.facts(try look(for: query)))
         case .endpoints(let name): return Observation(.facts(try endpoints(of: name)))
+        case .choosePorts(let choice): return Observation(.facts(try choosePorts(choice)))
         case .mapEntry(let entry): return try change(entry)
         case .unload(let name): try unload(name)
         case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,

@@ -31,7 +31,7 @@ final class Server {
     static func open(_ description: SocketDescription) throws(KernelRefusal) -> Server {
         let family = description.bind.address.family
         let transport = description.protocol
-        let descriptor = try Descriptor.socket(family, transport)
+        let descriptor = try Descriptor.socket(family, transport, lite: description.lite ?? false)
         for option in description.options { try descriptor.set(option, family) }
         if let size = description.receiveBuffer { try descriptor.set(SOL_SOCKET, SO_RCVBUF, to: Int32(size)) }
         if let device = description.device { try descriptor.restrict(to: device) }
@@ -94,6 +94,7 @@ struct ClientOptions {
     var connected = false
     var fastOpen = false
     var asks = true
+    var lite = false
 }
 
 /// The asking end of a probe or of a connection that stays open.
@@ -125,7 +126,8 @@ final class Client {
         self.nonce = nonce
         asks = options.asks
         var begun = State.connecting
-        descriptor = try Client.open(transport, to: destination, source: source) { (descriptor) throws(KernelRefusal) in
+        descriptor = try Client.open(transport, to: destination, source: source, lite: options.lite) {
+            (descriptor) throws(KernelRefusal) in
             switch transport {
             case .tcp where options.fastOpen:
                 // Unless the kernel has to ask for a cookie first, the question is on its way with the SYN.
@@ -146,7 +148,7 @@ final class Client {
 
     /// A TCP socket that has begun to connect, or a bound UDP socket, which `connect` may connect.
     private static func open(
-        _ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?,
+        _ transport: TransportProtocol, to destination: Endpoint, source: Endpoint?, lite: Bool,
         connect: (Descriptor) throws(KernelRefusal) -> Void
     ) throws(KernelRefusal) -> Descriptor {
         let family = destination.address.family
@@ -154,7 +156,7 @@ final class Client {
         // It is kept until another is open, so that the port is not given again.
         var avoided: [Descriptor] = []
         while true {
-            let descriptor = try Descriptor.socket(family, transport)
+            let descriptor = try Descriptor.socket(family, transport, lite: lite)
             if let source {
                 try descriptor.set(SOL_SOCKET, SO_REUSEADDR)
                 try descriptor.bind(to: source)

@@ -6,7 +6,9 @@ extension World {
         loop.forgetArrivals()
         let client: Client
         do {
-            client = try open(probe.protocol, from: probe.from, to: probe.to, source: probe.source)
+            client = try open(
+                probe.protocol, from: probe.from, to: probe.to, source: probe.source,
+                options: ClientOptions(lite: probe.lite ?? false))
         } catch let refusal as KernelRefusal {
             return self.event(ofFailure: refusal.call, refusal.errno)
         }

@@ -91,6 +91,7 @@ extension Action {
         case .socketDiag(let query):
             "ask for the \(query.protocol) socket from \(query.remote) to \(query.local) in \(query.namespace)"
         case .countSockets(let count): "count the sockets of \(count.namespace)"
+        case .choosePorts(let choice): choice.summary
         case .endpoints(let name): "ask both ends of connection \(name) for their names"
         case .mapEntry(let entry): entry.summary
         case .unload(let name): "unload \(name) and its maps"

@@ -29,6 +29,7 @@ public enum Action: Hashable, Sendable {
     case exchange(String)
     case spread(Spread)
     case endpoints(String)
+    case choosePorts(PortChoice)
     // sk_lookup
     case load(ProgramLoad)
     case script(ScriptChange)
@@ -181,12 +182,16 @@ public struct SocketDescription: Hashable, Sendable {
     public var device: String?
     /// A multicast group to join, on `device` or else on loopback.
     public var join: IPAddress?
+    /// Whether it is a socket of UDP-Lite (RFC 3828) in place of UDP.
+    public var lite: Bool?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, bind: Endpoint,
         options: [SocketOption] = [], listen: Bool = true, connect: Endpoint? = nil, receiveBuffer: Int? = nil,
-        bound: Bool? = nil, backlog: Int? = nil, fastOpen: Int? = nil, device: String? = nil, join: IPAddress? = nil
+        bound: Bool? = nil, backlog: Int? = nil, fastOpen: Int? = nil, device: String? = nil, join: IPAddress? = nil,
+        lite: Bool? = nil
     ) {
+        self.lite = lite
         self.bound = bound
         self.backlog = backlog
         self.fastOpen = fastOpen
@@ -244,10 +249,14 @@ public struct Probe: Hashable, Sendable {
     /// An endpoint that answers, asked right after: once it has, the probe's own packet has been dealt with,
     /// so silence is known without waiting.
     public var fence: Endpoint?
+    /// Whether it is a datagram of UDP-Lite (RFC 3828) in place of UDP.
+    public var lite: Bool?
 
     public init(
-        from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil, fence: Endpoint? = nil
+        from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil, fence: Endpoint? = nil,
+        lite: Bool? = nil
     ) {
+        self.lite = lite
         self.from = from
         self.protocol = `protocol`
         self.to = to
@@ -409,7 +418,7 @@ public struct Command: Hashable, Sendable, Codable {
 extension SocketDescription: Codable {
     private enum CodingKeys: String, CodingKey {
         case name, namespace, `protocol`, bind, options, listen, connect, receiveBuffer = "receive-buffer"
-        case bound, backlog, fastOpen = "fast-open", device, join
+        case bound, backlog, fastOpen = "fast-open", device, join, lite
     }
 
     public init(from decoder: any Decoder) throws {
@@ -427,6 +436,7 @@ extension SocketDescription: Codable {
         fastOpen = try container.decodeIfPresent(Int.self, forKey: .fastOpen)
         device = try container.decodeIfPresent(String.self, forKey: .device)
         join = try container.decodeIfPresent(IPAddress.self, forKey: .join)
+        lite = try container.decodeIfPresent(Bool.self, forKey: .lite)
     }
 }
 

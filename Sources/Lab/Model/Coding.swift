@@ -51,6 +51,7 @@ extension Action: Codable {
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry", unload
         case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
+        case choosePorts = "choose-ports"
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -124,6 +125,7 @@ extension Action: Codable {
             case .socketDiag: .socketDiag(try value())
             case .countSockets: .countSockets(try value())
             case .endpoints: .endpoints(try value())
+            case .choosePorts: .choosePorts(try value())
             case .mapEntry: .mapEntry(try value())
             case .unload: .unload(try value())
             }
@@ -188,6 +190,7 @@ extension Action: Codable {
         case .socketDiag(let value): try container.encode(value, forKey: .socketDiag)
         case .countSockets(let value): try container.encode(value, forKey: .countSockets)
         case .endpoints(let value): try container.encode(value, forKey: .endpoints)
+        case .choosePorts(let value): try container.encode(value, forKey: .choosePorts)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
         case .unload(let value): try container.encode(value, forKey: .unload)
         }
