@@ -138,7 +138,9 @@ enum Sockmap {
         return host.fixture(
             "sockmap/tcp-socket-that-does-not-listen",
             "A TCP socket that neither listens nor is connected is refused by the map, bound or not.",
-            because: because + ["commit 8ca30379a401"],
+            because: because + [
+                "since Linux 5.7 sockmaps take TCP sockets that listen, beside those that are connected"
+            ],
             host.namespace + [
                 host.open("wildcard", host.plan.wildcard), host.openSteered { $0.listen = false },
                 host.openSteered("unbound") {
@@ -387,7 +389,9 @@ enum Sockmap {
         return host.fixture(
             "sockmap/mptcp-socket", variant: "ipv4",
             "An MPTCP socket is refused by maps of sockets, so a service that is to be steered must listen with plain TCP.",
-            because: because + ["commit fbade4bd08ba"], requires: [.mptcp],
+            because: because + [
+                "commit 8a59f9d1e3d4: a protocol itself says whether maps take its sockets, and MPTCP does not"
+            ], requires: [.mptcp],
             host.namespace + [
                 host.open("exact", host.exact), host.openSteered(),
                 Step(.load(ProgramLoad("program", object: "slots"))),
