@@ -28,14 +28,15 @@ enum Context {
     /// The addresses of both packets, each where its socket is: on `lo` of the one namespace, or on the device between
     /// two. (IPv6 asks for its neighbour from an address of the device, and its own there is not usable at once.)
     private static func addresses(_ packets: [PacketView], client: String) -> [Step] {
-        packets.flatMap { packet in
-            [(client, packet.remote), ("server", packet.local)].map { namespace, endpoint in
-                Step(
-                    .addAddress(
-                        AddressAssignment(
-                            namespace: namespace, device: client == "server" ? "lo" : "uplink",
-                            address: Prefix(endpoint.address).description)))
-            }
+        let needed = packets.flatMap { [(client, $0.remote.address), ("server", $0.local.address)] }
+        var given: Set<IPAddress> = [.loopback(.ipv4), .loopback(.ipv6)]
+        return needed.compactMap { namespace, address in
+            guard given.insert(address).inserted else { return nil }
+            return Step(
+                .addAddress(
+                    AddressAssignment(
+                        namespace: namespace, device: client == "server" ? "lo" : "uplink",
+                        address: Prefix(address).description)))
         }
     }
 
@@ -110,7 +111,7 @@ enum Context {
     // MARK: The packet
 
     private static func overLoopback(_ variant: Variant) -> Fixture {
-        let packets = packets(variant)
+        let packets = PacketView.packetsAndEdges(variant.transport, variant.family)
         return Fixture(
             name: "context/over-loopback", variant: variant.id,
             summary:
@@ -143,7 +144,7 @@ enum Context {
     }
 
     private static func forADualStackSocket(_ transport: TransportProtocol) -> Fixture {
-        let packets = PacketView.packets(transport, .ipv4)
+        let packets = PacketView.packetsAndEdges(transport, .ipv4)
         return Fixture(
             name: "context/ipv4-for-a-dual-stack-socket", variant: transport.rawValue,
             summary: "An IPv4 packet is shown as IPv4 although a dual-stack IPv6 socket is there for it.",
@@ -164,7 +165,9 @@ enum Context {
 
     private static func byTestRun(_ variant: Variant) -> Fixture {
         let packets = packets(variant)
-        var seen = packets.map { (fields: $0.fields, facts: $0.facts) }
+        var seen = PacketView.packetsAndEdges(variant.transport, variant.family).map {
+            (fields: $0.fields, facts: $0.facts)
+        }
         // The other family's addresses are not shown, even if they are given, nor what follows the remote port.
         var surplus = packets[0].fields
         surplus.padding = 0xFFFF
@@ -204,7 +207,7 @@ enum Context {
     // MARK: The interface
 
     private static func ingressOverLoopback(_ variant: Variant) -> Fixture {
-        let packets = packets(variant)
+        let packets = PacketView.packetsAndEdges(variant.transport, variant.family)
         return Fixture(
             name: "context/ingress-over-loopback", variant: variant.id,
             summary: "A packet over loopback is shown to have come in by lo, beside all the other fields.",

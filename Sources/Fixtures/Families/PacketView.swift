@@ -31,6 +31,19 @@ struct PacketView: Hashable {
         }
     }
 
+    /// The two, and two more at the edges: between loopback addresses, whose bytes are nearly all 0, from a privileged
+    /// port to the last one, and from the last but one to the first.
+    static func packetsAndEdges(_ transport: TransportProtocol, _ family: AddressFamily) -> [PacketView] {
+        let packets = packets(transport, family)
+        return packets + [
+            PacketView(
+                transport, remote: Endpoint(.loopback(family), 53), local: Endpoint(.loopback(family), 65535)),
+            PacketView(
+                transport, remote: Endpoint(packets[1].remote.address, 65534),
+                local: Endpoint(packets[0].local.address, 1)),
+        ]
+    }
+
     /// The packet that comes back.
     var answer: PacketView { PacketView(transport, remote: local, local: remote) }
 
