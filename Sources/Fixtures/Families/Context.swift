@@ -5,7 +5,7 @@ import Lab
 enum Context {
     static let fixtures: [Fixture] =
         Variant.all.flatMap { variant in
-            [overLoopback(variant), fromADevice(variant), byTestRun(variant)]
+            [overLoopback(variant), fromADevice(variant), byTestRun(variant), bytesAfterRemotePort(variant)]
         } + TransportProtocol.allCases.map(forADualStackSocket)
         + Variant.all.flatMap { variant in
             [ingressOverLoopback(variant), ingressOfDevices(variant), ingressByTestRun(variant)]
@@ -168,9 +168,8 @@ enum Context {
         var seen = PacketView.packetsAndEdges(variant.transport, variant.family).map {
             (fields: $0.fields, facts: $0.facts)
         }
-        // The other family's addresses are not shown, even if they are given, nor what follows the remote port.
+        // The other family's addresses are not shown, even if they are given.
         var surplus = packets[0].fields
-        surplus.padding = 0xFFFF
         let other = PacketView.packets(variant.transport, variant.family == .ipv4 ? .ipv6 : .ipv4)[0].fields
         surplus.remoteIP4 = surplus.remoteIP4 ?? other.remoteIP4
         surplus.remoteIP6 = surplus.remoteIP6 ?? other.remoteIP6
@@ -202,6 +201,43 @@ enum Context {
                 Sabotage("run-for-another-packet", replace: ["run-1": [run(packets[1].fields)]]),
                 Sabotage("run-left-out", omit: ["run-2"]),
             ])
+    }
+
+    private static func bytesAfterRemotePort(_ variant: Variant) -> Fixture {
+        let packet = packets(variant)[0]
+        var fields = packet.fields
+        fields.padding = 0xABCD
+        let (since, because) = (PacketView.narrowPortSince, PacketView.narrowPortBecause)
+        func given(_ fields: ContextFields) -> Step {
+            Step(
+                .testRunContext(ContextRun("seen", fields)), label: "run",
+                expect: [
+                    Expectation(
+                        .fails(.outOfRange, call: "bpf(BPF_PROG_TEST_RUN)"), until: since, because: because),
+                    Expectation(
+                        .facts(["returned": "pass", "selected": "none", "context-out": "as given"]), since: since,
+                        because: because),
+                ])
+        }
+        func seen(_ lookup: Int, _ fields: [String: String]) -> Step {
+            Step(
+                .context(ContextReading("seen", in: "server", lookup: lookup)),
+                expect: [
+                    Expectation(.facts(["lookups": "0"]), until: since, because: because),
+                    Expectation(.facts(fields), since: since, because: because),
+                ])
+        }
+        return Fixture(
+            name: "context/bytes-after-the-remote-port", variant: variant.id,
+            summary:
+                "What a test-run is given in the two bytes after the remote port is not shown; while they were part of it, such a port was out of range.",
+            because: [because, "commit 7c32e8f8bc33: a remote port above 65535 was ERANGE"],
+            requires: [.skLookup, .testRun] + variant.features,
+            steps: [
+                Step(.namespace("server")), Step(.load(ProgramLoad("seen", object: "context"))), given(fields),
+                seen(1, packet.facts.merging(["u16 remote_port + 2": "0", "lookups": "1"]) { $1 }),
+            ],
+            sabotages: [Sabotage("another-packet", replace: ["run": [given(packet.answer.fields)]])])
     }
 
     // MARK: The interface
