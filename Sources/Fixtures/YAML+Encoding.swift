@@ -15,7 +15,7 @@ extension FixtureFile {
     private static let oneLiners: Set = ["ends", "answers", "expect"]
 
     /// Mappings by names, which a dictionary gives in no order.
-    private static let dictionaries: Set = ["replace", "received"]
+    private static let dictionaries: Set = ["replace", "received", "facts", "programs"]
 
     private static func tidy(_ node: Node, key: String? = nil) -> Node {
         switch node {
@@ -36,7 +36,7 @@ extension FixtureFile {
             // What an action or an expectation says fits on its line: {from: client, protocol: udp, …}.
             let nested = pairs.count { $0.1.mapping != nil }
             let isFlow =
-                key != nil && nested <= 2
+                key != nil && key != "programs" && nested <= 2
                 && pairs.allSatisfy { isScalar($0.1) || $0.1.sequence?.style == .flow || $0.1.mapping?.style == .flow }
             return .mapping(.init(pairs, mapping.tag, isFlow ? .flow : .block))
         }

@@ -5,7 +5,7 @@ import Lab
 enum Context {
     static let fixtures: [Fixture] =
         Variant.all.flatMap { variant in
-            [overLoopback(variant), fromADevice(variant), byTestRun(variant)]
+            [overLoopback(variant), fromADevice(variant), byTestRun(variant), bytesAfterRemotePort(variant)]
         } + TransportProtocol.allCases.map(forADualStackSocket)
         + Variant.all.flatMap { variant in
             [ingressOverLoopback(variant), ingressOfDevices(variant), ingressByTestRun(variant)]
@@ -28,14 +28,15 @@ enum Context {
     /// The addresses of both packets, each where its socket is: on `lo` of the one namespace, or on the device between
     /// two. (IPv6 asks for its neighbour from an address of the device, and its own there is not usable at once.)
     private static func addresses(_ packets: [PacketView], client: String) -> [Step] {
-        packets.flatMap { packet in
-            [(client, packet.remote), ("server", packet.local)].map { namespace, endpoint in
-                Step(
-                    .addAddress(
-                        AddressAssignment(
-                            namespace: namespace, device: client == "server" ? "lo" : "uplink",
-                            address: Prefix(endpoint.address).description)))
-            }
+        let needed = packets.flatMap { [(client, $0.remote.address), ("server", $0.local.address)] }
+        var given: Set<IPAddress> = [.loopback(.ipv4), .loopback(.ipv6)]
+        return needed.compactMap { namespace, address in
+            guard given.insert(address).inserted else { return nil }
+            return Step(
+                .addAddress(
+                    AddressAssignment(
+                        namespace: namespace, device: client == "server" ? "lo" : "uplink",
+                        address: Prefix(address).description)))
         }
     }
 
@@ -110,7 +111,7 @@ enum Context {
     // MARK: The packet
 
     private static func overLoopback(_ variant: Variant) -> Fixture {
-        let packets = packets(variant)
+        let packets = PacketView.packetsAndEdges(variant.transport, variant.family)
         return Fixture(
             name: "context/over-loopback", variant: variant.id,
             summary:
@@ -143,7 +144,7 @@ enum Context {
     }
 
     private static func forADualStackSocket(_ transport: TransportProtocol) -> Fixture {
-        let packets = PacketView.packets(transport, .ipv4)
+        let packets = PacketView.packetsAndEdges(transport, .ipv4)
         return Fixture(
             name: "context/ipv4-for-a-dual-stack-socket", variant: transport.rawValue,
             summary: "An IPv4 packet is shown as IPv4 although a dual-stack IPv6 socket is there for it.",
@@ -164,10 +165,11 @@ enum Context {
 
     private static func byTestRun(_ variant: Variant) -> Fixture {
         let packets = packets(variant)
-        var seen = packets.map { (fields: $0.fields, facts: $0.facts) }
-        // The other family's addresses are not shown, even if they are given, nor what follows the remote port.
+        var seen = PacketView.packetsAndEdges(variant.transport, variant.family).map {
+            (fields: $0.fields, facts: $0.facts)
+        }
+        // The other family's addresses are not shown, even if they are given.
         var surplus = packets[0].fields
-        surplus.padding = 0xFFFF
         let other = PacketView.packets(variant.transport, variant.family == .ipv4 ? .ipv6 : .ipv4)[0].fields
         surplus.remoteIP4 = surplus.remoteIP4 ?? other.remoteIP4
         surplus.remoteIP6 = surplus.remoteIP6 ?? other.remoteIP6
@@ -201,10 +203,47 @@ enum Context {
             ])
     }
 
+    private static func bytesAfterRemotePort(_ variant: Variant) -> Fixture {
+        let packet = packets(variant)[0]
+        var fields = packet.fields
+        fields.padding = 0xABCD
+        let (since, because) = (PacketView.narrowPortSince, PacketView.narrowPortBecause)
+        func given(_ fields: ContextFields) -> Step {
+            Step(
+                .testRunContext(ContextRun("seen", fields)), label: "run",
+                expect: [
+                    Expectation(
+                        .fails(.outOfRange, call: "bpf(BPF_PROG_TEST_RUN)"), until: since, because: because),
+                    Expectation(
+                        .facts(["returned": "pass", "selected": "none", "context-out": "as given"]), since: since,
+                        because: because),
+                ])
+        }
+        func seen(_ lookup: Int, _ fields: [String: String]) -> Step {
+            Step(
+                .context(ContextReading("seen", in: "server", lookup: lookup)),
+                expect: [
+                    Expectation(.facts(["lookups": "0"]), until: since, because: because),
+                    Expectation(.facts(fields), since: since, because: because),
+                ])
+        }
+        return Fixture(
+            name: "context/bytes-after-the-remote-port", variant: variant.id,
+            summary:
+                "What a test-run is given in the two bytes after the remote port is not shown; while they were part of it, such a port was out of range.",
+            because: [because, "commit 7c32e8f8bc33: a remote port above 65535 was ERANGE"],
+            requires: [.skLookup, .testRun] + variant.features,
+            steps: [
+                Step(.namespace("server")), Step(.load(ProgramLoad("seen", object: "context"))), given(fields),
+                seen(1, packet.facts.merging(["u16 remote_port + 2": "0", "lookups": "1"]) { $1 }),
+            ],
+            sabotages: [Sabotage("another-packet", replace: ["run": [given(packet.answer.fields)]])])
+    }
+
     // MARK: The interface
 
     private static func ingressOverLoopback(_ variant: Variant) -> Fixture {
-        let packets = packets(variant)
+        let packets = PacketView.packetsAndEdges(variant.transport, variant.family)
         return Fixture(
             name: "context/ingress-over-loopback", variant: variant.id,
             summary: "A packet over loopback is shown to have come in by lo, beside all the other fields.",

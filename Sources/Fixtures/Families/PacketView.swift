@@ -31,6 +31,19 @@ struct PacketView: Hashable {
         }
     }
 
+    /// The two, and two more at the edges: between loopback addresses, whose bytes are nearly all 0, from a privileged
+    /// port to the last one, and from the last but one to the first.
+    static func packetsAndEdges(_ transport: TransportProtocol, _ family: AddressFamily) -> [PacketView] {
+        let packets = packets(transport, family)
+        return packets + [
+            PacketView(
+                transport, remote: Endpoint(.loopback(family), 53), local: Endpoint(.loopback(family), 65535)),
+            PacketView(
+                transport, remote: Endpoint(packets[1].remote.address, 65534),
+                local: Endpoint(packets[0].local.address, 1)),
+        ]
+    }
+
     /// The packet that comes back.
     var answer: PacketView { PacketView(transport, remote: local, local: remote) }
 
@@ -64,17 +77,19 @@ struct PacketView: Hashable {
         facts.merging(PacketView.every(["ingress_ifindex": device])) { $1 }
     }
 
+    /// Before, remote_port was a field of 32 bits, like the others.
+    static let narrowPortSince = VersionSet(KernelVersion(5, 18), KernelVersion(5, 17, 2))
+    static let narrowPortBecause =
+        "commits 9a69e2b385f4, 058ec4a7d9cf: remote_port has 16 bits, and 0 behind it, for halves of words too"
+
     /// That a program has noted these facts, and what follows the remote port.
     static func expectations(_ facts: [String: String]) -> [Expectation] {
         guard let port = facts["u16 remote_port"].flatMap({ UInt16($0) }) else { return [Expectation(.facts(facts))] }
         func following(_ value: String) -> Outcome { .facts(facts.merging(["u16 remote_port + 2": value]) { $1 }) }
-        let since = VersionSet(KernelVersion(5, 18), KernelVersion(5, 17, 2))
-        let because =
-            "commits 9a69e2b385f4, 058ec4a7d9cf: remote_port has 16 bits, and 0 behind it, for halves of words too"
         return [
             // The halves of the port are in network order, and the number is read in the host's.
-            Expectation(following("\(port.byteSwapped)"), until: since, because: because),
-            Expectation(following("0"), since: since, because: because),
+            Expectation(following("\(port.byteSwapped)"), until: narrowPortSince, because: narrowPortBecause),
+            Expectation(following("0"), since: narrowPortSince, because: narrowPortBecause),
         ]
     }
 

@@ -36,6 +36,7 @@ public struct ErrorNumber: Hashable, Sendable {
 
     public static let connectionRefused = ErrorNumber(rawValue: ECONNREFUSED)
     public static let invalidArgument = ErrorNumber(rawValue: EINVAL)
+    public static let outOfRange = ErrorNumber(rawValue: ERANGE)
     public static let addressInUse = ErrorNumber(rawValue: EADDRINUSE)
     public static let connectionReset = ErrorNumber(rawValue: ECONNRESET)
     public static let noEntry = ErrorNumber(rawValue: ENOENT)
