@@ -72,10 +72,10 @@ enum ReuseportMembers {
 
     private static func processorPreferred(_ group: GroupVariant) -> Fixture {
         let preferred = Expectation(
-            .facts(["answered by": "b", "moved": "0"]), since: VersionSet(KernelVersion(6, 2)),
+            .facts(["answered by": "b", "moved": "0"]), since: VersionSet(KernelVersion(6, 1)),
             because: "commit b261eda84ec1")
         let ignored = Expectation(
-            .facts(["answered by": "a, b, c", "moved": "0"]), until: VersionSet(KernelVersion(6, 2)),
+            .facts(["answered by": "a, b, c", "moved": "0"]), until: VersionSet(KernelVersion(6, 1)),
             because: "commit b261eda84ec1")
         func flows(_ to: Endpoint) -> Step {
             Step(
@@ -85,7 +85,7 @@ enum ReuseportMembers {
         return fixture(
             "this-processors-member", group,
             "Of a group, the member whose SO_INCOMING_CPU is the processor that handles the packet gets it, with and without sk_lookup; where no member's is, the hash decides.",
-            because: ["socket(7): SO_INCOMING_CPU", "commit b261eda84ec1 (Linux 6.2)"],
+            because: ["socket(7): SO_INCOMING_CPU", "commit b261eda84ec1 (Linux 6.1)"],
             [
                 group.member("a"), group.member("b"), group.member("c"),
                 Step(.setOption(OptionChange(.otherProcessor, of: "a"))),
@@ -160,10 +160,10 @@ enum ReuseportMembers {
                     .spread(flows),
                     expect: [
                         Expectation(
-                            .facts(["answered by": "m[2]"]), since: VersionSet(KernelVersion(6, 2)),
+                            .facts(["answered by": "m[2]"]), since: VersionSet(KernelVersion(6, 1)),
                             because: "commit b261eda84ec1"),
                         Expectation(
-                            .facts(["moved": "0"]), until: VersionSet(KernelVersion(6, 2)),
+                            .facts(["moved": "0"]), until: VersionSet(KernelVersion(6, 1)),
                             because: "commit b261eda84ec1"),
                     ]),
                 Step(.close("n")), Step(.setOption(OptionChange(.otherProcessor, of: "m[2]"))),

@@ -12,7 +12,7 @@ struct FeatureProbe {
         switch feature {
         case .skLookup: try KernelSupport.skLookup()
         case .testRun: try KernelSupport.testRun()
-        case .listenerMigration: try Namespace(name: "probe").has("net.ipv4.tcp_migrate_req")
+        case .listenerMigration: try hasListenerMigration()
         case .ingressIndex: try hasIngressIndex()
         case .ipv6: try hasIPv6()
         case .devicePair: try await hasDevicePairs()
@@ -43,6 +43,18 @@ struct FeatureProbe {
         case .refused(let errno, _):
             throw ExecutorError.call(
                 "bpf(BPF_PROG_LOAD)", errno: ErrorNumber(rawValue: errno), doing: "probing for ingress_ifindex")
+        }
+    }
+
+    /// Whether a program may be asked where a connection goes.
+    private func hasListenerMigration() throws -> Bool {
+        let object = programs.appending("reuseport_migrate.bpf.o")
+        do {
+            _ = try Program(object: object)
+            return true
+        } catch SocketLookupError.call(_, let errno, _, _) where [EINVAL, EACCES].contains(errno) {
+            // What the verifier says of a field of the context that the kernel does not know.
+            return false
         }
     }
 

@@ -7,7 +7,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case skLookup = "sk-lookup"
     /// `BPF_PROG_TEST_RUN` for sk_lookup programs (commit 7c32e8f8bc33).
     case testRun = "sk-lookup-test-run"
-    /// `net.ipv4.tcp_migrate_req`: connections outlive a listener in its reuseport group (commit f9ac779f881c).
+    /// Connections that outlive a listener in its reuseport group, and programs that say where they go (commits
+    /// 54b92e841937 and d5e4ddaeb6ab). The sysctl tcp_migrate_req alone came to 5.10.188 without any effect.
     case listenerMigration = "listener-migration"
     /// The field `ingress_ifindex` of an sk_lookup program's context (commit f89315650ba3).
     case ingressIndex = "ingress-ifindex"
