@@ -7,6 +7,8 @@ public enum Catalogue {
         + Order.fixtures + Packets.fixtures + Assign.fixtures + Programs.fixtures + Links.fixtures + Privileges.fixtures
         + Position.fixtures + PositionDelivery.fixtures + PositionHandshake.fixtures + Sockmap.fixtures
         + Reuseport.fixtures + ReuseportPrograms.fixtures + ReuseportMembers.fixtures + ReuseportMigration.fixtures
+        + ReuseportSelections.fixtures
+        + Context.fixtures + Verifier.fixtures + TestRuns.fixtures
         + Figure4c.fixtures + Scale.fixtures
         + History.fixtures
 }

@@ -59,6 +59,18 @@ private func everything() throws -> Fixture {
         .bind(Binding("d", .tcp, prefix, ports: PortRange(53), to: "null", otherwise: .pass)),
         .unbind(Binding("d", .tcp, prefix, ports: .all, to: "web")),
         .testRun(TestRun("d", .tcp, addresses: prefix, ports: .all, remote: v6)),
+        .testRunContext(
+            ContextRun(
+                "d", ContextFields(.udp, remote: v6, local: v6), size: 80, byte: ContextByte(at: 79, 255), sizeOut: 0,
+                repetitions: 3, flags: 1, cpu: 2, batchSize: 4, dataIn: 5, dataOut: 6)),
+        .testRunContext(ContextRun("d", nil)), .context(ContextReading("d", in: "a", lookup: 2)),
+        .verify(
+            Verification(
+                [
+                    "leaked": .init([try Instruction(text: "r1 = map sockets")], reason: "Unreleased: \"x\""),
+                    "null": .init([try Instruction(text: "*(u32 *)(r10 - 4) = -1")]),
+                ], type: .socketFilter, attachType: .none, license: "Proprietary")),
+        .contextAccesses(ContextAccesses(.storeImmediate, from: -8, through: 80)),
         .flood(Flood("f", from: "b", to: v4, datagrams: 10)), .drain("web"), .drops("web"), .arrivals("web"),
         .childNamespace(ChildNamespace("c", from: "a")),
         .icmpError(IcmpError(.tooBig, in: "a", about: "c", .server, to: v4, mtu: 1400)),

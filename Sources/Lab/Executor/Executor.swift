@@ -173,6 +173,10 @@ extension World {
             try dispatcher(binding.dispatcher).unbind(
                 binding.protocol, binding.prefix, binding.ports, from: binding.label)
         case .testRun(let run): return Observation(.answers(try testRun(run)))
+        case .testRunContext(let run): return Observation(try testRun(run))
+        case .context(let reading): return Observation(.facts(try read(reading)))
+        case .verify(let verification): return Observation(.facts(try verify(verification)))
+        case .contextAccesses(let accesses): return Observation(.facts(try tryAccesses(accesses)))
         case .flood(let flood): return try send(flood)
         case .drain(let name): return Observation(.received(try drain(name)))
         case .drops(let name): return Observation(.counted(try server(name).descriptor.drops()))

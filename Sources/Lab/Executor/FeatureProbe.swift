@@ -13,6 +13,7 @@ struct FeatureProbe {
         case .skLookup: try KernelSupport.skLookup()
         case .testRun: try KernelSupport.testRun()
         case .listenerMigration: try Namespace(name: "probe").has("net.ipv4.tcp_migrate_req")
+        case .ingressIndex: try hasIngressIndex()
         case .ipv6: try hasIPv6()
         case .devicePair: try await hasDevicePairs()
         case .ownTCPTable: try hasControl("net.ipv4.tcp_child_ehash_entries")
@@ -30,6 +31,19 @@ struct FeatureProbe {
         // Where it does not exist, nothing forbids anything.
         guard try namespace.has(key) else { return false }
         return try namespace.read("/proc/sys/kernel/unprivileged_bpf_disabled").first != "0"
+    }
+
+    private func hasIngressIndex() throws -> Bool {
+        let program = try ["r0 = *(u32 *)(r1 + 64)", "r0 = 1", "exit"].map { try Instruction(text: $0) }
+        switch verify(
+            program.flatMap(\.words), type: BPF_PROG_TYPE_SK_LOOKUP, attachType: BPF_SK_LOOKUP, license: "GPL")
+        {
+        case .accepted: return true
+        case .refused(EACCES, _): return false
+        case .refused(let errno, _):
+            throw ExecutorError.call(
+                "bpf(BPF_PROG_LOAD)", errno: ErrorNumber(rawValue: errno), doing: "probing for ingress_ifindex")
+        }
     }
 
     private func hasIPv6() throws -> Bool {

@@ -71,6 +71,15 @@ extension Action {
             "attach a filter that picks member \(filter.member) to the reuseport group of \(filter.socket)"
         case .backlog(let name): "ask what \(name) has to accept, and whether it was told"
         case .detachReuseport(let name): "detach the program of the reuseport group of \(name)"
+        case .testRunContext(let run):
+            "test-run \(run.program)"
+                + (run.context == nil ? " without a context" : " with a context of \(run.size) bytes")
+        case .context(let reading):
+            "read what \(reading.program) saw in lookup \(reading.lookup)"
+        case .verify(let verification):
+            "offer to the verifier: \(verification.programs.keys.sorted().joined(separator: ", "))"
+        case .contextAccesses(let accesses):
+            "offer to the verifier: each \(accesses.kind.rawValue) of the context at \(accesses.from)…\(accesses.through)"
         case .flood(let flood): "send \(flood.datagrams) datagrams (\(flood.name)) from \(flood.from) to \(flood.to)"
         case .drain(let name): "read everything that \(name) received"
         case .drops(let name): "read the drop counter of \(name)"

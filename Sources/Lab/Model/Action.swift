@@ -57,6 +57,10 @@ public enum Action: Hashable, Sendable {
     case attachReuseportFilter(GroupFilter)
     case detachReuseport(String)
     case backlog(String)
+    case testRunContext(ContextRun)
+    case context(ContextReading)
+    case verify(Verification)
+    case contextAccesses(ContextAccesses)
     // Load
     case flood(Flood)
     case drain(String)

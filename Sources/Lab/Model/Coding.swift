@@ -50,6 +50,7 @@ extension Action: Codable {
         case detachReuseport = "detach-reuseport", backlog, flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
+        case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
         case choosePorts = "choose-ports"
     }
 
@@ -109,6 +110,10 @@ extension Action: Codable {
             case .attachReuseportFilter: .attachReuseportFilter(try value())
             case .detachReuseport: .detachReuseport(try value())
             case .backlog: .backlog(try value())
+            case .testRunContext: .testRunContext(try value())
+            case .context: .context(try value())
+            case .verify: .verify(try value())
+            case .contextAccesses: .contextAccesses(try value())
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
@@ -169,6 +174,10 @@ extension Action: Codable {
         case .attachReuseportFilter(let value): try container.encode(value, forKey: .attachReuseportFilter)
         case .detachReuseport(let value): try container.encode(value, forKey: .detachReuseport)
         case .backlog(let value): try container.encode(value, forKey: .backlog)
+        case .testRunContext(let value): try container.encode(value, forKey: .testRunContext)
+        case .context(let value): try container.encode(value, forKey: .context)
+        case .verify(let value): try container.encode(value, forKey: .verify)
+        case .contextAccesses(let value): try container.encode(value, forKey: .contextAccesses)
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)

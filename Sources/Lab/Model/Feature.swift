@@ -9,6 +9,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case testRun = "sk-lookup-test-run"
     /// `net.ipv4.tcp_migrate_req`: connections outlive a listener in its reuseport group (commit f9ac779f881c).
     case listenerMigration = "listener-migration"
+    /// The field `ingress_ifindex` of an sk_lookup program's context (commit f89315650ba3).
+    case ingressIndex = "ingress-ifindex"
     /// IPv6; a matter of configuration.
     case ipv6
     /// Pairs of devices that connect namespaces, veth or netkit; a matter of configuration or of a module.
@@ -35,6 +37,7 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .ownTCPTable: VersionSet(KernelVersion(6, 1))
         case .ownUDPTable: VersionSet(KernelVersion(6, 2))
         case .listenerMigration: VersionSet(KernelVersion(5, 14))
+        case .ingressIndex: VersionSet(KernelVersion(5, 17))
         case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp,
             .unprivilegedBPFDisabled:
             nil

@@ -104,6 +104,11 @@ private struct Names {
             if made[.connection]?.contains(registration.socket) != true { try use(.socket, registration.socket) }
         case .bind(let binding), .unbind(let binding): try use(.program, binding.dispatcher)
         case .testRun(let run): try use(.program, run.program)
+        case .testRunContext(let run): try use(.program, run.program)
+        case .context(let reading):
+            try use(.program, reading.program)
+            try use(.namespace, reading.namespace)
+        case .verify, .contextAccesses: break
         case .flood(let flood):
             try use(.namespace, flood.from)
             made[.flood, default: []].insert(flood.name)
