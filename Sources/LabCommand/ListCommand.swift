@@ -28,7 +28,9 @@ struct ListCommand: AsyncParsableCommand {
         switch format {
         case .text:
             try StandardOutput.write(Self.grouped(fixtures).joined(separator: "\n") + "\n")
-        case .differences: try StandardOutput.write(DifferencesDocument(fixtures, series: KernelChoice.catalogue().versions).markdown())
+        case .differences:
+            try StandardOutput.write(
+                DifferencesDocument(fixtures, series: KernelChoice.catalogue().versions).markdown())
         case .json:
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -95,7 +95,9 @@ struct DifferencesTests {
         #expect(early.lowerBound < late.lowerBound)
     }
 
-    @Test("whatever holds for some kernels only says which commit made it so, or that this was measured", arguments: Catalogue.all.map(\.id))
+    @Test(
+        "whatever holds for some kernels only says which commit made it so, or that this was measured",
+        arguments: Catalogue.all.map(\.id))
     func reasons(id: String) throws {
         let fixture = try #require(Catalogue.all.first { $0.id == id })
         for step in fixture.steps {
