@@ -16,10 +16,7 @@ struct ListCommand: AsyncParsableCommand {
     @Option(name: .customLong("tag"), help: "Only fixtures with this tag. Repeatable: any of them.")
     var tags: [String] = []
 
-    @Option(
-        help:
-            "text; json: one object per line; differences: where they expect other things of other kernels, in Markdown."
-    )
+    @Option(help: "text; json: one object per line; differences: what holds for some kernels only, in Markdown.")
     var format: Format = .text
 
     func run() async throws {
