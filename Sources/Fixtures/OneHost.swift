@@ -80,9 +80,12 @@ struct OneHost {
             expect: [Expectation(outcome)])
     }
 
-    /// A script that selects the socket under the label `steered` for the port asked, attached.
+    /// A script that selects the socket under the label `steered` for the port asked, attached after one that
+    /// witnesses every lookup.
     func script(_ operations: [ScriptOperation]? = nil, socket: String = "steered") -> [Step] {
         [
+            Step(.load(ProgramLoad("witness", object: "script", script: [.verdict(.pass)]))),
+            Step(.attach(Attachment("witness", program: "witness", to: "server"))),
             Step(.load(ProgramLoad("program", object: "script", script: operations ?? OneHost.steer))),
             OneHost.register(socket), OneHost.attach,
         ]
@@ -98,9 +101,11 @@ struct OneHost {
 
     static func change(_ operations: [ScriptOperation]) -> Step { Step(.script(ScriptChange("program", operations))) }
 
-    /// What the program saw since this was last asked.
+    static let detach = [Step(.detach("link")), Step(.detach("witness"))]
+
+    /// How many lookups ran the programs since this was last asked, and the last of them.
     static func recorded(runs: Int, _ facts: [String: String] = [:]) -> Step {
-        Step(.recorded("program"), expect: [Expectation(.facts(facts.merging(["runs": "\(runs)"]) { $1 }))])
+        Step(.recorded("witness"), expect: [Expectation(.facts(facts.merging(["runs": "\(runs)"]) { $1 }))])
     }
 
     /// A lookup of what a client sent to the port asked.

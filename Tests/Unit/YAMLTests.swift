@@ -72,6 +72,11 @@ private func everything() throws -> Fixture {
                 ], type: .socketFilter, attachType: .none, license: "Proprietary")),
         .contextAccesses(ContextAccesses(.storeImmediate, from: -8, through: 80)),
         .flood(Flood("f", from: "b", to: v4, datagrams: 10)), .drain("web"), .drops("web"), .arrivals("web"),
+        .setOption(OptionChange(.deferAccept, of: "web")), .attachReuseport(GroupProgram("d", to: "web")),
+        .attachReuseportFilter(GroupFilter(picking: 1, to: "web")), .detachReuseport("web"), .backlog("web"),
+        .spread(Spread(from: "b", .tcp, to: v6, among: ["web"])),
+        .register(Registration("d", label: "l", socket: "web", only: .empty)),
+        .sockets(SocketRange("same", in: "a", .udp, prefix: prefix, port: 53, copies: 3)),
         .childNamespace(ChildNamespace("c", from: "a")),
         .icmpError(IcmpError(.tooBig, in: "a", about: "c", .server, to: v4, mtu: 1400)),
         .icmpError(IcmpError(.portUnreachable, in: "a", about: "web")),
@@ -85,7 +90,7 @@ private func everything() throws -> Fixture {
         .connect(Connection("d", from: "b", .udp, to: v4, connected: true, fastOpen: false, question: false)),
         .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", socket: "c", .client, flags: .noExist)),
         .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", file: MapEntry.File.none)),
-        .mapEntry(MapEntry(.lookUp, 3, of: "hash", in: "d")),
+        .mapEntry(MapEntry(.lookUp, 3, of: "hash", in: "d")), .unload("d"),
         .exec(Command(in: "a", "echo 'x: #y' \"z\"\nexit 3")),
     ]
     let outcomes: [Outcome] = [

@@ -25,13 +25,16 @@ enum Context {
 
     // MARK: Steps
 
-    /// The addresses of both packets, each on `lo` of the namespace where its socket is.
+    /// The addresses of both packets, each where its socket is: on `lo` of the one namespace, or on the device between
+    /// two. (IPv6 asks for its neighbour from an address of the device, and its own there is not usable at once.)
     private static func addresses(_ packets: [PacketView], client: String) -> [Step] {
         packets.flatMap { packet in
             [(client, packet.remote), ("server", packet.local)].map { namespace, endpoint in
                 Step(
                     .addAddress(
-                        AddressAssignment(namespace: namespace, address: Prefix(endpoint.address).description)))
+                        AddressAssignment(
+                            namespace: namespace, device: client == "server" ? "lo" : "uplink",
+                            address: Prefix(endpoint.address).description)))
             }
         }
     }
@@ -64,7 +67,7 @@ enum Context {
 
     private static func context(_ lookup: Int, _ facts: [String: String], program: String = "seen") -> Step {
         Step(
-            .context(ContextReading(program, in: "server", lookup: lookup)), expect: [Expectation(.facts(facts))])
+            .context(ContextReading(program, in: "server", lookup: lookup)), expect: PacketView.expectations(facts))
     }
 
     /// A probe of each packet, and what was noted of it. The answer of a UDP server in the client's own namespace is

@@ -41,7 +41,7 @@ struct PacketView: Hashable {
     ///
     /// The upper half of a field that the kernel keeps in 16 bits should read 0 too, as its bytes do. It does not: the
     /// verifier shifts what it has loaded only if less is asked for than the kernel keeps, so that a load of the upper
-    /// half gives the lower one again, on every kernel. (It was put right for remote_port alone: commit 058ec4a7d9cf.)
+    /// half gives the lower one again, on every kernel. It was put right for remote_port alone (``expectations(_:)``).
     var facts: [String: String] {
         func address(_ address: IPAddress, _ family: AddressFamily) -> String {
             (address.family == family ? address : .wildcard(family)).description
@@ -62,6 +62,20 @@ struct PacketView: Hashable {
 
     func facts(ingress device: String) -> [String: String] {
         facts.merging(PacketView.every(["ingress_ifindex": device])) { $1 }
+    }
+
+    /// That a program has noted these facts, and what follows the remote port.
+    static func expectations(_ facts: [String: String]) -> [Expectation] {
+        guard let port = facts["u16 remote_port"].flatMap({ UInt16($0) }) else { return [Expectation(.facts(facts))] }
+        func following(_ value: String) -> Outcome { .facts(facts.merging(["u16 remote_port + 2": value]) { $1 }) }
+        let since = VersionSet(KernelVersion(5, 18), KernelVersion(5, 17, 2))
+        let because =
+            "commits 9a69e2b385f4, 058ec4a7d9cf: remote_port has 16 bits, and 0 behind it, for halves of words too"
+        return [
+            // The halves of the port are in network order, and the number is read in the host's.
+            Expectation(following("\(port.byteSwapped)"), until: since, because: because),
+            Expectation(following("0"), since: since, because: because),
+        ]
     }
 
     /// The same of loads of each width.

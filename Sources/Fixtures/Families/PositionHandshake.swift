@@ -8,6 +8,7 @@ enum PositionHandshake {
         let host = OneHost(variant: variant)
         return [
             synCookies(host), timeWait(host), fastOpen(host), fullQueue(host), names(host), bindBucket(host),
+            strayed(host),
         ]
     }
 
@@ -86,6 +87,32 @@ enum PositionHandshake {
                 .scriptSelectsNothing, Sabotage("not-moved", omit: ["move"]),
                 Sabotage("not-detached", omit: ["detach"]),
             ])
+    }
+
+    private static func strayed(_ host: OneHost) -> Fixture {
+        func reset(_ name: String) -> Step {
+            Step(.exchange(name), expect: [Expectation(.fails(error, call: "recv"))])
+        }
+        let error = ErrorNumber.connectionReset
+        return host.fixture(
+            "position/segment-of-no-connection",
+            "A segment of a connection that is gone is looked up as a SYN is, and answered with a reset, whatever listener the program selects; that goes on as before.",
+            because: because + ["RFC 9293 §3.10.7.2"],
+            host.namespace + [openSteered(host), host.open("exact", host.exact)] + host.script()
+                + [1, 2, 3].map { host.connect("flow-\($0)", $0, to: host.exact, .reaches("steered")) } + [
+                    OneHost.recorded(runs: 3),
+                    Step(.call(SocketCall(.vanish, on: "flow-1", .server)), label: "vanish"),
+                    reset("flow-1"),
+                    OneHost.recorded(runs: 1, host.seen(1, host.exact)),
+                    OneHost.change([.verdict(.drop)]),
+                    Step(.call(SocketCall(.vanish, on: "flow-2", .server))),
+                    reset("flow-2"),
+                    OneHost.recorded(runs: 1, host.seen(2, host.exact)),
+                    host.exchange("flow-3", .reaches("steered")),
+                    OneHost.change(OneHost.steer),
+                    host.connect("flow-4", 4, to: host.exact, .reaches("steered")),
+                ],
+            sabotages: [.programNotAttached, Sabotage("connection-stays", omit: ["vanish"])])
     }
 
     private static func fastOpen(_ host: OneHost) -> Fixture {

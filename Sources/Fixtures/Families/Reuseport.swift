@@ -1,4 +1,5 @@
 import Addressing
+import Glibc
 import Lab
 
 /// What sk_lookup selects may be in a reuseport group: then the group decides which of its members gets the packet.
@@ -6,6 +7,7 @@ enum Reuseport {
     static let fixtures: [Fixture] =
         GroupVariant.all.flatMap { [programPicks($0), programDrops($0), hashSpreads($0)] }
         + GroupVariant.ordinary.flatMap { [membersComeAndGo($0), filterNumbersMembers($0), exactAndWildcard($0)] }
+        + TransportProtocol.allCases.map(groupsByFamily)
 
     static let because = [
         "selftests/bpf/sk_lookup.c: a selected socket's reuseport group is consulted",
@@ -29,14 +31,15 @@ enum Reuseport {
         ]
         return fixture(
             "program-picks-within-the-group", group,
-            "Of the group whose member sk_lookup selects, the group's program picks, once for each flow; NO_REUSEPORT takes the selected member itself.",
+            "Of the group whose member sk_lookup selects, the group's program picks, once for each flow, or else the hash, as without a program; NO_REUSEPORT takes the selected member itself.",
             [group.member("first"), group.member("second"), group.member("third"), group.bystander]
                 + group.lookup(picking: "first") + [
+                    group.spread(["first", "second", "third"]),
                     GroupScenery.load("group", [.select("second")]),
                     GroupScenery.register("second", with: "group"), GroupScenery.register("third", with: "group"),
                     GroupScenery.attach("group", to: "third", label: "attach-group"),
-                    group.probe(.reaches("second")),
-                    GroupScenery.recorded("group", seen),
+                    group.probe(.reaches("second"), source: Endpoint(group.plan.loopback, 40001)),
+                    GroupScenery.recorded("group", seen.merging(["source port": "40001"]) { $1 }),
                     GroupScenery.script("group", [.select("third")]),
                     group.probe(.reaches("third")),
                     GroupScenery.recorded("group", seen),
@@ -50,7 +53,15 @@ enum Reuseport {
                     // A program that picks nothing leaves it to the hash.
                     GroupScenery.script("lookup", group.selection()),
                     GroupScenery.script("group", [.verdict(.pass)]),
-                    group.spread(["first", "second", "third"]),
+                    group.spread(["first", "second", "third"], asBefore: true),
+                    Step(.detachReuseport("first")), group.spread(["first", "second", "third"], asBefore: true),
+                    // Whichever member is selected, the group is the same. (A socket is in one kind of map at a time.)
+                    GroupScenery.refused(
+                        .register(Registration("lookup", label: "pick", socket: "third")), EBUSY,
+                        call: "bpf(BPF_MAP_UPDATE_ELEM)"),
+                    Step(.unregister(Registration("group", label: "third", socket: "third"))),
+                    Step(.register(Registration("lookup", label: "pick", socket: "third"))),
+                    group.spread(["first", "second", "third"], asBefore: true),
                 ],
             sabotages: [
                 Sabotage("no-program-in-the-group", omit: ["attach-group"]),
@@ -104,6 +115,16 @@ enum Reuseport {
                 + [group.member(names[2]), group.spread(Array(names[..<3]))]
                 + names[3...].map { group.member($0) } + [group.spread(names)]
                 + [
+                    // An option that was set after bind() makes no group.
+                    Step(
+                        .socket(
+                            SocketDescription(
+                                "late", in: "host", group.transport, bind: group.address(port: 8003),
+                                options: group.options.filter { $0 != .reusePort }))),
+                    Step(.setOption(OptionChange(.reusePort, of: "late"))),
+                    Step(.register(Registration("lookup", label: "late", socket: "late"))),
+                    GroupScenery.script("lookup", [.onlyLocalPort(group.destination.port), .select("late")]),
+                    group.probe(.reaches("late")), group.probe(.reaches("late")),
                     GroupScenery.script("lookup", group.selection([.noReuseport])),
                     Step(
                         .spread(Spread(from: "host", group.transport, to: group.destination, among: [names[0]])),
@@ -226,5 +247,36 @@ enum Reuseport {
                 Sabotage("no-program-in-the-exact-group", omit: ["attach-exact"]),
                 Sabotage("no-program-in-the-wildcard-group", omit: ["attach-any"]),
             ])
+    }
+
+    private static func groupsByFamily(_ transport: TransportProtocol) -> Fixture {
+        let ipv4 = GroupVariant(transport: transport, family: .ipv4, members: .ordinary)
+        let ipv6 = GroupVariant(transport: transport, family: .ipv6, members: .ordinary)
+        let kinds: [(name: String, family: AddressFamily, options: [SocketOption])] = [
+            ("v4", .ipv4, []), ("dual", .ipv6, [.dualStack]), ("v6", .ipv6, [.v6Only]),
+        ]
+        func open(_ number: Int) -> [Step] {
+            kinds.map {
+                Step(
+                    .socket(
+                        SocketDescription(
+                            "\($0.name)-\(number)", in: "host", transport, bind: Endpoint(.wildcard($0.family), 8001),
+                            options: [.reusePort] + $0.options)), label: "open-\($0.name)-\(number)")
+            }
+        }
+        func pick(_ name: String) -> Step { Step(.register(Registration("lookup", label: "pick", socket: name))) }
+        return Fixture(
+            name: "reuseport/families-have-their-own-groups", variant: transport.rawValue,
+            summary:
+                "IPv4, IPv6 and dual-stack sockets of one port are three groups: the flows to a selected one stay within its own, and IPv4 flows prefer the IPv4 group.",
+            because: ["selftests/net/reuseport_dualstack.c"], requires: [.skLookup, .ipv6],
+            steps: ipv4.host + [Step(.localPrefix(LocalPrefix(namespace: "host", prefix: ipv6.plan.service)))]
+                + open(1) + open(2) + ipv4.lookup(picking: "v4-1") + [
+                    ipv4.spread(["v4-1", "v4-2"]),
+                    pick("dual-2"), ipv4.spread(["dual-1", "dual-2"]), ipv6.spread(["dual-1", "dual-2"]),
+                    pick("v6-1"), ipv6.spread(["v6-1", "v6-2"]),
+                    ipv4.spread(["v4-1", "v4-2"], to: Endpoint(ipv4.plan.loopback, 8001)),
+                ],
+            sabotages: [Sabotage("no-sk-lookup", omit: ["attach"])])
     }
 }

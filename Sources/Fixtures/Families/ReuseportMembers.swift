@@ -34,15 +34,18 @@ enum ReuseportMembers {
         let direct = Endpoint(group.plan.loopback, 8001)
         // A socket that is bound to a wildcard changes its address, and so leaves its group, when it connects.
         let connect = Step(.call(SocketCall(.connect, on: "c", endpoint: peer(source.port))), label: "connect")
+        // A lookup comes to the newest member first or last: one of each is connected.
+        let early = Endpoint(group.plan.loopback, 40002)
         return fixture(
             "connected-members-keep-to-their-peer", group,
             "A connected member gets its peer's datagrams and no others, with and without a program; where sk_lookup selects from the group it gets none at all.",
             because: because + ["commit 4a0e87bb1836", "commit acdcecc61285: no selection of connected members"],
-            [group.member("a"), group.member("b"), group.member("c"), group.bystander]
+            [group.member("early"), group.member("a"), group.member("b"), group.member("c"), group.bystander]
                 + group.lookup(picking: "a") + [
-                    connect,
+                    connect, Step(.call(SocketCall(.connect, on: "early", endpoint: peer(early.port)))),
                     // The ordinary lookup.
-                    group.probe(.reaches("c"), to: direct, source: source), group.spread(["a", "b"], to: direct),
+                    group.probe(.reaches("c"), to: direct, source: source),
+                    group.probe(.reaches("early"), to: direct, source: early), group.spread(["a", "b"], to: direct),
                     // The selected group, also for the connected member's peer, which asks another address.
                     group.spread(["a", "b"]),
                     GroupScenery.load("group", [.select("b")]), GroupScenery.register("b", with: "group"),
@@ -50,12 +53,14 @@ enum ReuseportMembers {
                     group.probe(.reaches("b")), group.probe(.reaches("b"), source: source),
                     GroupScenery.recorded("group", ["runs": "2", "1 result": "0"]),
                     group.probe(.reaches("c"), to: direct, source: source),
+                    group.probe(.reaches("early"), to: direct, source: early),
                     group.probe(.reaches("b"), to: direct),
                     GroupScenery.script("lookup", group.selection([.noReuseport])),
                     group.probe(.reaches("a")), group.probe(.reaches("a"), source: source),
                     GroupScenery.script("lookup", group.selection()),
                     GroupScenery.script("group", [.verdict(.drop)]),
                     group.probe(.refused), group.probe(.reaches("c"), to: direct, source: source),
+                    group.probe(.reaches("early"), to: direct, source: early),
                 ],
             sabotages: [
                 Sabotage("nobody-connects", omit: ["connect"]),
@@ -120,38 +125,49 @@ enum ReuseportMembers {
     }
 
     private static func largeGroup(_ group: GroupVariant) -> Fixture {
-        let address = group.address()
+        let port: UInt16 = 8001
+        func sockets(_ name: String, _ copies: Int) -> Step {
+            Step(
+                .sockets(
+                    SocketRange(
+                        name, in: "host", group.transport, prefix: Prefix(group.plan.wildcard), port: port,
+                        options: group.options, copies: copies)))
+        }
         func filter(_ member: UInt32) -> Step {
             Step(.attachReuseportFilter(GroupFilter(picking: member, to: "m[1]")))
         }
-        let more = Step(
-            .sockets(
-                SocketRange(
-                    "n", in: "host", group.transport, prefix: Prefix(address.address), port: address.port,
-                    options: group.options, copies: 129)), label: "grow")
+        let flows = Spread(from: "host", group.transport, to: group.destination, among: [], atLeast: 16)
         return fixture(
             "a-group-grows", group,
-            "A group that outgrows the 128 members it has room for keeps its program, its members and their order.",
-            because: ["commit ef456144da8e: the array of a reuseport group grows"],
+            "A group that outgrows the 128 members it has room for keeps its program, its members, their order, and what it knows of addresses and processors.",
+            because: ["commit ef456144da8e: the array of a reuseport group grows", "commit b261eda84ec1"],
             [
-                Step(
-                    .sockets(
-                        SocketRange(
-                            "m", in: "host", group.transport, prefix: Prefix(address.address), port: address.port,
-                            options: group.options, copies: 2))),
+                sockets("m", 2), Step(.setOption(OptionChange(.thisProcessor, of: "m[2]"))),
                 GroupScenery.load("group", [.select("second")]),
                 GroupScenery.register("m[2]", with: "group", under: "second"),
                 GroupScenery.attach("group", to: "m[1]", label: "attach-group"),
-                more,
+                sockets("n", 129),
             ] + group.lookup(picking: "n[1]") + [
                 group.probe(.reaches("m[2]")),
-                GroupScenery.recorded("group", ["runs": "1", "1 result": "0", "wildcard": "no"]),
+                GroupScenery.recorded("group", ["runs": "1", "1 result": "0", "wildcard": "yes"]),
                 GroupScenery.register("n[129]", with: "group", under: "last"),
                 GroupScenery.script("group", [.select("last")]), group.probe(.reaches("n[129]")),
                 filter(0), group.probe(.reaches("m[1]")), filter(1), group.probe(.reaches("m[2]")),
                 filter(127), group.probe(.reaches("n[126]")), filter(128), group.probe(.reaches("n[127]")),
                 filter(130), group.probe(.reaches("n[129]")),
-                Step(.close("n")), Step(.detachReuseport("m[1]")), group.spread(["m[1]", "m[2]"], to: address),
+                Step(.detachReuseport("m[1]")),
+                Step(
+                    .spread(flows),
+                    expect: [
+                        Expectation(
+                            .facts(["answered by": "m[2]"]), since: VersionSet(KernelVersion(6, 2)),
+                            because: "commit b261eda84ec1"),
+                        Expectation(
+                            .facts(["moved": "0"]), until: VersionSet(KernelVersion(6, 2)),
+                            because: "commit b261eda84ec1"),
+                    ]),
+                Step(.close("n")), Step(.setOption(OptionChange(.otherProcessor, of: "m[2]"))),
+                group.spread(["m[1]", "m[2]"], to: Endpoint(group.destination.address, port)),
             ],
             sabotages: [Sabotage("no-program-in-the-group", omit: ["attach-group"])])
     }

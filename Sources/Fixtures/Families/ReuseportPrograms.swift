@@ -68,7 +68,7 @@ enum ReuseportPrograms {
                     GroupScenery.attach("group", to: "own", label: "attach-group"),
                     GroupScenery.recorded("group", ["slot own": "own", "slot other-both": "other-both"]),
                 ]
-                + selects("nothing", "ENOENT") + selects("other-port", "EBADFD")
+                + selects("nothing", "ENOENT") + selects("past-the-end", "ENOENT") + selects("other-port", "EBADFD")
                 + selects("other-family", "EAFNOSUPPORT") + selects("other-transport", "EPROTOTYPE")
                 // The transport is judged first.
                 + selects("other-both", "EPROTOTYPE")
@@ -138,7 +138,8 @@ enum ReuseportPrograms {
                 socket("alone", group, group.address(port: 8002), []),
                 socket("unbound", group, group.address(port: 0), listen: false, bound: false),
                 GroupScenery.load("group"),
-                refused(register("alone", "x"), EINVAL), refused(register("unbound", "x"), EINVAL),
+                refused(register("own", "past-the-end"), E2BIG), refused(register("alone", "x"), EINVAL),
+                refused(register("unbound", "x"), EINVAL),
             ] + idle + [
                 refused(register("own", "x", only: .full), ENOENT),
                 Step(register("own", "x", only: .empty), label: "register"),
@@ -230,6 +231,15 @@ enum ReuseportPrograms {
                     GroupScenery.register("second", with: "group"), GroupScenery.script("group", [.select("second")]),
                     group.probe(.reaches("second"), to: group.address(port: 8002)),
                     GroupScenery.recorded("group", ["runs": "1", "1 result": "0"]),
+                    // One that has a program of its own cannot join.
+                    socket("joiner", group, group.address(port: 0), listen: false, bound: false),
+                    GroupScenery.load("own", [.verdict(.drop)]), Step(attach("own", "joiner")),
+                    GroupScenery.refused(
+                        .call(SocketCall(.bind, on: "joiner", endpoint: group.address(port: 8002))), EADDRINUSE,
+                        call: "bind"),
+                    group.probe(.reaches("second"), to: group.address(port: 8002)),
+                    GroupScenery.recorded("group", ["runs": "1"]), GroupScenery.recorded("own", ["runs": "0"]),
+                    Step(.close("joiner")),
                     Step(.detachReuseport("second")), refused(.detachReuseport("second"), ENOENT),
                     refused(.detachReuseport("free"), ENOENT),
                     group.spread(["free", "second"], to: group.address(port: 8002)),

@@ -96,10 +96,14 @@ struct GroupVariant {
     }
 
     /// Flows are spread over these, and no others, each staying where it is.
-    func spread(_ among: [String], to endpoint: Endpoint? = nil) -> Step {
-        Step(
+    ///
+    /// - Parameter before: Whether each has stayed where it was in the last such step, too.
+    func spread(_ among: [String], to endpoint: Endpoint? = nil, asBefore before: Bool = false) -> Step {
+        var facts = ["answered by": among.sorted().joined(separator: ", "), "moved": "0"]
+        if before { facts["moved since before"] = "0" }
+        return Step(
             .spread(Spread(from: "host", transport, to: endpoint ?? destination, among: among)),
-            expect: [Expectation(.facts(["answered by": among.sorted().joined(separator: ", "), "moved": "0"]))])
+            expect: [Expectation(.facts(facts))])
     }
 }
 

@@ -6,7 +6,7 @@ enum Sockmap {
     static let fixtures: [Fixture] =
         Variant.all.flatMap { variant in
             let host = OneHost(variant: variant)
-            return [closed(host), replaced(host), kinds(host), noLeak(host)]
+            return [closed(host), replaced(host), kinds(host), unloaded(host), noLeak(host)]
         }
         + Variant.all.filter { $0.transport == .tcp }.flatMap { variant in
             let host = OneHost(variant: variant)
@@ -257,6 +257,43 @@ enum Sockmap {
                 OneHost.fails(.mapEntry(MapEntry(.lookUp, 0, of: "hash", in: "program")), .noEntry, lookUp),
             ],
             sabotages: [.programNotAttached, Sabotage("map-left-empty", omit: ["put"])])
+    }
+
+    /// The maps go while sockets are in them.
+    private static func unloaded(_ host: OneHost) -> Fixture {
+        let own = host.plan.loopback
+        func load(_ name: String) -> [Step] {
+            [
+                Step(.load(ProgramLoad(name, object: "slots"))),
+                Step(.mapEntry(MapEntry(.update, 0, of: "hash", in: name, socket: "steered")), label: "put-\(name)"),
+                Step(.mapEntry(MapEntry(.update, 3, of: "array", in: name, socket: "steered"))),
+                Step(.attach(Attachment(name, program: name, to: "server"))),
+            ]
+        }
+        func unload(_ name: String) -> [Step] { [Step(.detach(name)), Step(.unload(name))] }
+        return host.fixture(
+            "sockmap/map-that-goes",
+            "A socket outlives the maps it is in: it serves its own address and the connections it was given, can be put into other maps, and is freed when it is closed.",
+            because: because,
+            host.namespace + [host.open("exact", host.exact), host.openSteered()] + load("first") + [
+                host.connect("given", 1, to: host.exact, .reaches("steered"))
+            ] + unload("first") + [
+                host.connect("ordinary", 2, to: host.exact, .reaches("exact")),
+                host.connect("own", 3, to: own, .reaches("steered")),
+                host.exchange("given", .reaches(host.variant.transport == .tcp ? "steered" : "exact")),
+            ] + load("second") + [
+                host.connect("again", 4, to: host.exact, .reaches("steered"))
+            ] + unload("second") + [
+                host.connect("own-again", 5, to: own, .reaches("steered")), Step(.close("steered")),
+                host.connect("nobody", 6, to: own, .refused),
+            ] + ["given", "ordinary", "own", "again", "own-again", "nobody", "exact"].map { Step(.close($0)) } + [
+                Step(
+                    .countSockets(SocketCount(in: "server", until: 0)),
+                    expect: [Expectation(.count(.exactly(0)))])
+            ],
+            sabotages: [
+                Sabotage("first-left-empty", omit: ["put-first"]), Sabotage("second-left-empty", omit: ["put-second"]),
+            ])
     }
 
     private enum Kind: String {

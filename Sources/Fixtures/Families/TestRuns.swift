@@ -327,12 +327,9 @@ enum TestRuns {
         func lookups(_ count: Int) -> Step {
             Step(
                 .context(ContextReading("seen", in: "server", lookup: min(count, 8))),
-                expect: [
-                    Expectation(
-                        .facts(
-                            PacketView.packets(variant.transport, variant.family)[0].facts
-                                .merging(["lookups": "\(count)"]) { $1 }))
-                ])
+                expect: PacketView.expectations(
+                    PacketView.packets(variant.transport, variant.family)[0].facts
+                        .merging(["lookups": "\(count)"]) { $1 }))
         }
         return fixture(
             "repetition", variant,

@@ -187,6 +187,7 @@ extension World {
         case .endpoints(let name): return Observation(.facts(try endpoints(of: name)))
         case .choosePorts(let choice): return Observation(.facts(try choosePorts(choice)))
         case .mapEntry(let entry): return try change(entry)
+        case .unload(let name): try unload(name)
         case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,
             .exec, .childNamespace, .countSockets:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")

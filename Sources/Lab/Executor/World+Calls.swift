@@ -11,6 +11,9 @@ extension World {
         let descriptor = try descriptor(of: call.socket, end)
         switch call.call {
         case .close: loop.remove(descriptor)
+        case .vanish:
+            try descriptor.set(Int32(IPPROTO_TCP), TCP_REPAIR)
+            loop.remove(descriptor)
         case .shutdownRead, .shutdownWrite, .disconnect: try descriptor.perform(call)
         case .bind, .connect, .listen, .pause, .resume: throw ExecutorError.unsuitable("\(call.summary): no such call")
         }
@@ -24,6 +27,7 @@ extension World {
             server.alarm = try WakeUp(of: server.descriptor)
         case .resume: server.paused = false
         case .close: return try close(call.socket)
+        case .vanish: throw ExecutorError.unsuitable("\(call.summary): say which end of a connection vanishes")
         case .bind, .connect, .listen, .disconnect, .shutdownRead, .shutdownWrite:
             try server.descriptor.perform(call)
         }
@@ -118,7 +122,7 @@ extension Descriptor {
         case .disconnect: try KernelRefusal.check("connect", clinux_disconnect(raw))
         case .shutdownRead: try shut(SHUT_RD)
         case .shutdownWrite: try shut(SHUT_WR)
-        case .close, .pause, .resume: break
+        case .close, .vanish, .pause, .resume: break
         }
     }
 

@@ -70,7 +70,7 @@ private struct ContextImage {
         Field(name: "protocol", offset: 12, size: 4, kind: .transport),
         Field(name: "remote_ip4", offset: 16, size: 4, kind: .address),
         Field(name: "remote_ip6", offset: 20, size: 16, kind: .address),
-        // With the two bytes after it, which are 0: a load of four bytes has them both.
+        // With the two bytes after it, which are 0: a load of four bytes has them too.
         Field(name: "remote_port", offset: 36, size: 4, kind: .networkPort),
         Field(name: "local_ip4", offset: 40, size: 4, kind: .address),
         Field(name: "local_ip6", offset: 44, size: 16, kind: .address),
@@ -82,7 +82,7 @@ private struct ContextImage {
     static func fields(byWidth width: Int) -> [(name: String, field: Field)] {
         fields.flatMap { field in
             switch (field.kind, width) {
-            case (.family, 2), (.transport, 2), (.number, 2):
+            case (.family, 2), (.transport, 2), (.networkPort, 2), (.number, 2):
                 [
                     (field.name, Field(name: field.name, offset: field.offset, size: 2, kind: field.kind)),
                     ("\(field.name) + 2", Field(name: field.name, offset: field.offset + 2, size: 2, kind: .number)),

@@ -10,8 +10,12 @@ struct LoadedGroupProgram {
 
     init(_ program: ReuseportProgram) { self.program = program }
 
+    /// The label of a slot that the map does not have.
+    static let pastTheEnd = "past-the-end"
+
     /// The slot of a label, which is given one when it is first named.
     mutating func slot(of label: String) throws(ExecutorError) -> UInt32 {
+        if label == LoadedGroupProgram.pastTheEnd { return UInt32(ReuseportProgram.slotLimit) }
         if let slot = slots[label] { return slot }
         let slot = UInt32(slots.count)
         guard slot < ReuseportProgram.slotLimit else {
@@ -158,7 +162,12 @@ extension World {
             if answer.text != name { moved += 1 }
             if answer.name == nil { break }
         }
-        return ["answered by": Set(first).sorted().joined(separator: ", "), "moved": "\(moved)"]
+        var facts = ["answered by": Set(first).sorted().joined(separator: ", "), "moved": "\(moved)"]
+        if let before = spreads[spread.to] {
+            facts["moved since before"] = "\(zip(before, first).count { $0 != $1 })"
+        }
+        spreads[spread.to] = first
+        return facts
     }
 
     private func flow(_ number: Int, of spread: Spread) -> Probe {

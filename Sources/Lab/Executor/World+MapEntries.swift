@@ -32,6 +32,14 @@ extension World {
         return Observation(.succeeded)
     }
 
+    /// Lets go of a program and its maps; an attached one stays in the kernel until its links are gone.
+    func unload(_ name: String) throws {
+        _ = try program(name)
+        scripts[name] = nil
+        dispatchers[name] = nil
+        loaded[name] = nil
+    }
+
     /// The descriptor that an update puts in, and what keeps it open until then.
     private func value(of entry: MapEntry) throws -> (Int32, Descriptor?) {
         if let socket = entry.socket {

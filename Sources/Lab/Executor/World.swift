@@ -1,3 +1,4 @@
+import Addressing
 import SocketLookup
 import SystemPackage
 
@@ -10,6 +11,8 @@ final class World {
     var connections: [String: Client] = [:]
     var loaded: [String: Program] = [:]
     var dispatchers: [String: Dispatcher] = [:]
+    /// Who got the flows of each endpoint, when they were spread last.
+    var spreads: [Endpoint: [String]] = [:]
     var groupPrograms: [String: LoadedGroupProgram] = [:]
     var scripts: [String: LoadedScript] = [:]
     var links: [String: Link] = [:]

@@ -94,6 +94,7 @@ extension Action {
         case .choosePorts(let choice): choice.summary
         case .endpoints(let name): "ask both ends of connection \(name) for their names"
         case .mapEntry(let entry): entry.summary
+        case .unload(let name): "unload \(name) and its maps"
         }
     }
 

@@ -52,6 +52,7 @@ public enum Action: Hashable, Sendable {
     case unbind(Binding)
     case testRun(TestRun)
     case mapEntry(MapEntry)
+    case unload(String)
     // Reuseport groups
     case attachReuseport(GroupProgram)
     case attachReuseportFilter(GroupFilter)

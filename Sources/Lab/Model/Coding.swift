@@ -49,7 +49,7 @@ extension Action: Codable {
         case attachReuseport = "attach-reuseport", attachReuseportFilter = "attach-reuseport-filter"
         case detachReuseport = "detach-reuseport", backlog, flood, drain, drops, arrivals, exec
         case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
-        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry"
+        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry", unload
         case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
         case choosePorts = "choose-ports"
     }
@@ -127,6 +127,7 @@ extension Action: Codable {
             case .endpoints: .endpoints(try value())
             case .choosePorts: .choosePorts(try value())
             case .mapEntry: .mapEntry(try value())
+            case .unload: .unload(try value())
             }
     }
 
@@ -191,6 +192,7 @@ extension Action: Codable {
         case .endpoints(let value): try container.encode(value, forKey: .endpoints)
         case .choosePorts(let value): try container.encode(value, forKey: .choosePorts)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
+        case .unload(let value): try container.encode(value, forKey: .unload)
         }
     }
 }

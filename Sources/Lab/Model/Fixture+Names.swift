@@ -123,6 +123,9 @@ private struct Names {
         case .socketDiag(let query): try use(.namespace, query.namespace)
         case .countSockets(let count): try use(.namespace, count.namespace)
         case .endpoints(let name): try use(.connection, name)
+        case .unload(let name):
+            try use(.program, name)
+            made[.program]?.remove(name)
         case .choosePorts(let choice): try use(.namespace, choice.namespace)
         case .mapEntry(let entry):
             try use(.program, entry.program)

@@ -22,6 +22,8 @@ public struct SocketCall: Hashable, Sendable, Codable {
         case disconnect
         case shutdownRead = "shutdown-read"
         case shutdownWrite = "shutdown-write"
+        /// Closes a TCP connection's socket without a packet (TCP_REPAIR), as if its host had lost it.
+        case vanish
         /// No system call: nothing is accepted or read on the socket until a `resume`.
         case pause, resume
     }
