@@ -16,10 +16,7 @@ struct ListCommand: AsyncParsableCommand {
     @Option(name: .customLong("tag"), help: "Only fixtures with this tag. Repeatable: any of them.")
     var tags: [String] = []
 
-    @Option(
-        help:
-            "text; json: one object per line; differences: where they expect other things of other kernels, in Markdown."
-    )
+    @Option(help: "text; json: one object per line; differences: what holds for some kernels only, in Markdown.")
     var format: Format = .text
 
     func run() async throws {
@@ -28,7 +25,9 @@ struct ListCommand: AsyncParsableCommand {
         switch format {
         case .text:
             try StandardOutput.write(Self.grouped(fixtures).joined(separator: "\n") + "\n")
-        case .differences: try StandardOutput.write(DifferencesDocument(fixtures, series: KernelChoice.catalogue().versions).markdown())
+        case .differences:
+            try StandardOutput.write(
+                DifferencesDocument(fixtures, series: KernelChoice.catalogue().versions).markdown())
         case .json:
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -95,15 +95,17 @@ struct DifferencesTests {
         #expect(early.lowerBound < late.lowerBound)
     }
 
-    @Test("whatever holds for some kernels only says which commit made it so", arguments: Catalogue.all.map(\.id))
+    @Test(
+        "whatever holds for some kernels only says which commit made it so, or that this was measured",
+        arguments: Catalogue.all.map(\.id))
     func reasons(id: String) throws {
         let fixture = try #require(Catalogue.all.first { $0.id == id })
         for step in fixture.steps {
             for expectation in step.expect where expectation.since != nil || expectation.until != nil {
                 let because = try #require(expectation.because, "\(step.action.summary)")
                 #expect(
-                    because.contains(#/\b[0-9a-f]{12}\b/#) || because.contains(#/CVE-\d{4}-\d+/#),
-                    "neither a commit nor a CVE: \(because)")
+                    because.contains(#/\b[0-9a-f]{12}\b|CVE-\d{4}-\d+|measured/#),
+                    "neither a commit, a CVE nor a measurement: \(because)")
             }
         }
     }
