@@ -39,7 +39,7 @@ final class Server {
 }
 
 extension Descriptor {
-    fileprivate func set(_ option: SocketOption, _ family: AddressFamily) throws(KernelRefusal) {
+    func set(_ option: SocketOption, _ family: AddressFamily) throws(KernelRefusal) {
         switch (option, family) {
         case (.reuseAddress, _): try set(SOL_SOCKET, SO_REUSEADDR)
         case (.reusePort, _): try set(SOL_SOCKET, SO_REUSEPORT)

@@ -15,6 +15,7 @@ public enum Action: Hashable, Sendable {
     case socket(SocketDescription)
     case sockets(SocketRange)
     case close(String)
+    case binds(BindSequence)
     // Connections and probes
     case probe(Probe)
     case sweep(Sweep)

@@ -37,7 +37,7 @@ extension Action: Codable {
     private enum CodingKeys: String, CodingKey, CaseIterable {
         case namespace, devicePair = "device-pair", addAddress = "add-address", removeAddress = "remove-address"
         case localPrefix = "local-prefix"
-        case route, sysctl, socket, sockets, close, probe, sweep, connect, exchange, load, attach, detach
+        case route, sysctl, socket, sockets, close, binds, probe, sweep, connect, exchange, load, attach, detach
         case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
     }
 
@@ -66,6 +66,7 @@ extension Action: Codable {
             case .socket: .socket(try value())
             case .sockets: .sockets(try value())
             case .close: .close(try value())
+            case .binds: .binds(try value())
             case .probe: .probe(try value())
             case .sweep: .sweep(try value())
             case .connect: .connect(try value())
@@ -99,6 +100,7 @@ extension Action: Codable {
         case .socket(let value): try container.encode(value, forKey: .socket)
         case .sockets(let value): try container.encode(value, forKey: .sockets)
         case .close(let value): try container.encode(value, forKey: .close)
+        case .binds(let value): try container.encode(value, forKey: .binds)
         case .probe(let value): try container.encode(value, forKey: .probe)
         case .sweep(let value): try container.encode(value, forKey: .sweep)
         case .connect(let value): try container.encode(value, forKey: .connect)

@@ -53,6 +53,7 @@ private struct Names {
                 try use(.socket, name)
                 made[.socket]?.remove(name)
             }
+        case .binds(let sequence): try use(.namespace, sequence.namespace)
         case .probe(let probe): try use(.namespace, probe.from)
         case .sweep(let sweep): try use(.namespace, sweep.from)
         case .connect(let connection):

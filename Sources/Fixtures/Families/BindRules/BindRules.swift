@@ -1,0 +1,220 @@
+import Addressing
+import Lab
+
+/// Says what a ``BindSequence`` must find, from rules, without a kernel.
+struct BindRules {
+    /// Those in force; leaving one out is for tests that ask whether anything notices.
+    var rules = Set(BindRule.allCases)
+
+    init(without missing: BindRule? = nil) { if let missing { rules.remove(missing) } }
+
+    /// What each socket and probe of `sequence` must report, in the words of ``BindSequence``.
+    ///
+    /// Says nothing about which port the kernel chooses, so no port may be 0.
+    func facts(of sequence: BindSequence) -> [String: String] {
+        var facts: [String: String] = [:]
+        var table = Table(rules: rules, transport: sequence.protocol)
+        var waiting: [(fact: String, holder: Int)] = []
+        for (index, attempt) in sequence.sockets.enumerated() {
+            let fact = sequence.fact(ofSocket: index)
+            let (answer, holder) = table.open(attempt, port: attempt.port ?? sequence.port)
+            facts[fact] = answer
+            guard let holder else { continue }
+            if attempt.listen == .later { waiting.append((fact, holder)) }
+            table.settle(holder, attempt.becomes)
+        }
+        for (fact, holder) in waiting { facts["listen \(fact)"] = table.listen(holder) }
+        for (index, attempt) in sequence.probes.enumerated() {
+            let (answer, holder) = table.open(attempt, port: attempt.port ?? sequence.port)
+            facts[sequence.fact(ofProbe: index)] = answer
+            if let holder { table.close(holder) }
+        }
+        return facts
+    }
+}
+
+/// The local addresses of one family that a socket holds.
+private enum Share: Equatable {
+    case none
+    case one(UInt128)
+    case every
+
+    func meets(_ other: Share) -> Bool {
+        switch (self, other) {
+        case (.none, _), (_, .none): false
+        case (.one(let left), .one(let right)): left == right
+        default: true
+        }
+    }
+
+    func covers(_ other: Share) -> Bool { self == .every || other == .none || self == other }
+}
+
+/// The sockets that are bound, by the rules in force.
+private struct Table {
+    let rules: Set<BindRule>
+    let transport: TransportProtocol
+    /// In the order in which they were bound; nil where one was closed.
+    private var holders: [Holder?] = []
+
+    private struct Holder {
+        enum State { case bound, listening, connected, timeWait }
+
+        var ipv4: Share
+        var ipv6: Share
+        var port: UInt16
+        var device: String?
+        var reuseAddress: Bool
+        var reusePort: Bool
+        var user: UInt32
+        var state = State.bound
+        /// See ``BindRule/dualStackConnectionShadowsIPv4``.
+        var shadowsIPv4 = false
+    }
+
+    init(rules: Set<BindRule>, transport: TransportProtocol) {
+        self.rules = rules
+        self.transport = transport
+    }
+
+    // MARK: what a program does
+
+    mutating func open(_ attempt: BindAttempt, port: UInt16) -> (answer: String, holder: Int?) {
+        if isMapped(attempt.address), attempt.options.contains(.v6Only), rules.contains(.mappedNeedsDualStack) {
+            return ("bind EINVAL", nil)
+        }
+        let (ipv4, ipv6) = addresses(of: attempt)
+        let new = Holder(
+            ipv4: ipv4, ipv6: ipv6, port: port, device: attempt.device,
+            reuseAddress: attempt.options.contains(.reuseAddress), reusePort: attempt.options.contains(.reusePort),
+            user: attempt.user ?? 0)
+        guard !conflicts(new, with: holders.compactMap(\.self)) else { return ("bind EADDRINUSE", nil) }
+        holders.append(new)
+        let index = holders.count - 1
+        if attempt.listen == .atOnce {
+            let answer = listen(index)
+            guard answer == "ok" else {
+                close(index)
+                return (answer, nil)
+            }
+        }
+        if let peer = attempt.connect, rules.contains(.connectingChoosesOneAddress) {
+            // Over loopback a socket sends from the address that it sends to, unless it was bound to another.
+            switch (holders[index]?.ipv4, holders[index]?.ipv6, peer.address) {
+            case (.every, _, .v4(let bits)):
+                holders[index]?.ipv4 = .one(UInt128(bits))
+                holders[index]?.ipv6 = .none
+            case (_, .every, .v6(let bits)):
+                holders[index]?.ipv4 = .none
+                holders[index]?.ipv6 = .one(bits)
+            default: break
+            }
+            holders[index]?.state = .connected
+        }
+        return ("ok", index)
+    }
+
+    mutating func listen(_ index: Int) -> String {
+        guard var holder = holders[index] else { return "listen EBADF" }
+        holder.state = .listening
+        let others = holders.indices.filter { $0 != index }.compactMap { holders[$0] }
+        // It has its address already, so nothing that is not listening stands in its way.
+        if rules.contains(.listeningIsJudgedAnew), others.contains(where: { meets(holder, $0) && !shares(holder, $0) })
+        {
+            return "listen EADDRINUSE"
+        }
+        holders[index] = holder
+        return "ok"
+    }
+
+    mutating func close(_ index: Int) { if rules.contains(.closingFrees) { holders[index] = nil } }
+
+    mutating func settle(_ index: Int, _ fate: BindAttempt.Fate) {
+        switch fate {
+        case .open: return
+        case .closed: close(index)
+        case .connection, .timeWait:
+            guard var holder = holders[index] else { return }
+            holder.state = fate == .timeWait ? .timeWait : .connected
+            if rules.contains(.connectionHoldsItsOwnAddress) {
+                // To a wildcard it was made over loopback, and over IPv6 where it holds both families.
+                if holder.ipv6 == .every {
+                    holder.shadowsIPv4 = holder.ipv4 == .every
+                    holder.ipv6 = .one(IPAddress.loopback(.ipv6).bits)
+                    holder.ipv4 = .none
+                } else if holder.ipv4 == .every {
+                    holder.ipv4 = .one(IPAddress.loopback(.ipv4).bits)
+                }
+            }
+            holders[index] = holder
+        }
+    }
+
+    // MARK: which addresses a socket holds
+
+    private func isMapped(_ address: IPAddress) -> Bool {
+        if case .v6(let bits) = address { bits >> 32 == 0xFFFF } else { false }
+    }
+
+    private func addresses(of attempt: BindAttempt) -> (ipv4: Share, ipv6: Share) {
+        let every: Share = rules.contains(.wildcardIsEveryAddress) ? .every : .one(0)
+        switch attempt.address {
+        case .v4(0): return (every, .none)
+        case .v4(let bits): return (.one(UInt128(bits)), .none)
+        case .v6(0):
+            let v6Only = attempt.options.contains(.v6Only) && rules.contains(.v6OnlyLeavesIPv4)
+            return (v6Only || !rules.contains(.dualStackWildcardIsBothFamilies) ? .none : every, every)
+        case .v6(let bits) where isMapped(attempt.address):
+            let ipv4 = bits & 0xFFFF_FFFF
+            if ipv4 == 0 { return (rules.contains(.mappedWildcardIsIPv4Wildcard) ? every : .one(0), .none) }
+            return rules.contains(.mappedAddressIsIPv4) ? (.one(ipv4), .none) : (.none, .one(bits))
+        case .v6(let bits): return (.none, .one(bits))
+        }
+    }
+
+    // MARK: which sockets conflict
+
+    private func meets(_ new: Holder, _ old: Holder) -> Bool {
+        if new.port != old.port, rules.contains(.portsAreApart) { return false }
+        if let one = new.device, let other = old.device, one != other, rules.contains(.devicesAreApart) { return false }
+        return new.ipv4.meets(old.ipv4) || new.ipv6.meets(old.ipv6)
+            || (old.shadowsIPv4 && new.ipv4 == .every && rules.contains(.dualStackConnectionShadowsIPv4))
+    }
+
+    private func sharesByReuseAddress(_ new: Holder, _ old: Holder) -> Bool {
+        let agreed = rules.contains(.reuseAddressTakesBoth) ? new.reuseAddress && old.reuseAddress : new.reuseAddress
+        return agreed
+            && !(transport == .tcp && old.state == .listening && rules.contains(.listenerOutweighsReuseAddress))
+    }
+
+    private func sharesByReusePort(_ new: Holder, _ old: Holder) -> Bool {
+        let agreed = rules.contains(.reusePortTakesBoth) ? new.reusePort && old.reusePort : new.reusePort
+        return agreed
+            && (new.user == old.user || !rules.contains(.reusePortTakesOneUser)
+                || (old.state == .timeWait && rules.contains(.timeWaitHasNoUser)))
+    }
+
+    private func shares(_ new: Holder, _ old: Holder) -> Bool {
+        if sharesByReuseAddress(new, old) || sharesByReusePort(new, old) { return true }
+        return !rules.contains(.optionsDoNotMix)
+            && (new.reuseAddress || new.reusePort) && (old.reuseAddress || old.reusePort)
+            && !(transport == .tcp && old.state == .listening)
+    }
+
+    private func conflicts(_ new: Holder, with others: [Holder]) -> Bool {
+        let met = others.filter { meets(new, $0) }
+        if transport == .udp, rules.contains(.udpNewestDecides) {
+            return met.last { !sharesByReuseAddress(new, $0) }.map { !shares(new, $0) } ?? false
+        }
+        if transport == .tcp, isVouchedFor(new, by: others) { return false }
+        return met.contains { !shares(new, $0) }
+    }
+
+    /// See ``BindRule/tcpNewestReusePortVouches``.
+    private func isVouchedFor(_ new: Holder, by others: [Holder]) -> Bool {
+        guard rules.contains(.tcpNewestReusePortVouches), new.reusePort,
+            let newest = others.last(where: { $0.port == new.port }), newest.reusePort, newest.user == new.user
+        else { return false }
+        return newest.ipv4.covers(new.ipv4) && newest.ipv6.covers(new.ipv6)
+    }
+}
