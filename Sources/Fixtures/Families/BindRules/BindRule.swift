@@ -25,8 +25,8 @@ enum BindRule: String, CaseIterable {
     case optionsDoNotMix
     case listeningIsJudgedAnew
     // Where the kernel looks at less than all the sockets on a port.
-    case udpNewestDecides
-    case tcpNewestReusePortVouches
+    case udpFirstDecides
+    case tcpReusePortVouches
     case dualStackConnectionShadowsIPv4
 
     var statement: String {
@@ -64,12 +64,12 @@ enum BindRule: String, CaseIterable {
         case .optionsDoNotMix: "One socket with SO_REUSEADDR and one with SO_REUSEPORT do not share (socket(7))."
         case .listeningIsJudgedAnew:
             "listen() is judged like a bind(): it fails with EADDRINUSE where a socket that shares by SO_REUSEADDR listens already (listen(2))."
-        case .udpNewestDecides:
+        case .udpFirstDecides:
             // Pair by pair this would be a conflict, and no kernel of 5.10 to 7.3 finds it.
-            "A UDP bind is judged by the newest of the sockets that it meets and does not share with by SO_REUSEADDR, and no older one (commit df560056d9f7)."
-        case .tcpNewestReusePortVouches:
-            // The same for TCP, where the shortcut needs an address that the newest socket covers.
-            "A TCP bind with SO_REUSEPORT is compared with no other socket where all on the port have it, or the newest, which has it, covers the address; sockets of another user apart (commit 637bc8bbe6c0)."
+            "A UDP bind is judged by one socket only of those that it meets and does not share with by SO_REUSEADDR: the newest, but IPv6 sockets with SO_REUSEPORT come after all others, oldest first (commits df560056d9f7, d894ba18d4e4)."
+        case .tcpReusePortVouches:
+            // Likewise: the shortcut asks whether an address is covered, and not whether nobody else has part of it.
+            "A TCP bind or listen with SO_REUSEPORT is compared with no other socket where all on the port have had SO_REUSEPORT and one user, or where the newest with SO_REUSEPORT that was compared, closed or not, covers the address and no socket without SO_REUSEPORT came later; 0.0.0.0 and an IPv6-only :: cover :: (commit 637bc8bbe6c0)."
         case .dualStackConnectionShadowsIPv4:
             // The child's own address has no IPv4 form, and the kernel does not look at that before it compares.
             "An IPv6 connection that a dual-stack listener on :: left behind still stands against the IPv4 wildcard, though it holds no IPv4 address (commit fe38d2a1c8be)."

@@ -56,10 +56,13 @@ private struct Table {
     let transport: TransportProtocol
     /// In the order in which they were bound; nil where one was closed.
     private var holders: [Holder?] = []
+    /// By port, the socket that ``BindRule/tcpReusePortVouches`` is about.
+    private var vouchers: [UInt16: Voucher] = [:]
 
     private struct Holder {
         enum State { case bound, listening, connected, timeWait }
 
+        var family: AddressFamily
         var ipv4: Share
         var ipv6: Share
         var port: UInt16
@@ -85,10 +88,12 @@ private struct Table {
         }
         let (ipv4, ipv6) = addresses(of: attempt)
         let new = Holder(
-            ipv4: ipv4, ipv6: ipv6, port: port, device: attempt.device,
+            family: attempt.address.family, ipv4: ipv4, ipv6: ipv6, port: port, device: attempt.device,
             reuseAddress: attempt.options.contains(.reuseAddress), reusePort: attempt.options.contains(.reusePort),
             user: attempt.user ?? 0)
-        guard !conflicts(new, with: holders.compactMap(\.self)) else { return ("bind EADDRINUSE", nil) }
+        let others = holders.compactMap(\.self)
+        guard !conflicts(new, with: others) else { return ("bind EADDRINUSE", nil) }
+        noteVoucher(new, isFirst: !others.contains { $0.port == new.port })
         holders.append(new)
         let index = holders.count - 1
         if attempt.listen == .atOnce {
@@ -119,15 +124,21 @@ private struct Table {
         holder.state = .listening
         let others = holders.indices.filter { $0 != index }.compactMap { holders[$0] }
         // It has its address already, so nothing that is not listening stands in its way.
-        if rules.contains(.listeningIsJudgedAnew), others.contains(where: { meets(holder, $0) && !shares(holder, $0) })
+        if rules.contains(.listeningIsJudgedAnew), !isVouchedFor(holder),
+            others.contains(where: { meets(holder, $0) && !shares(holder, $0) })
         {
             return "listen EADDRINUSE"
         }
+        noteVoucher(holder, isFirst: false)
         holders[index] = holder
         return "ok"
     }
 
-    mutating func close(_ index: Int) { if rules.contains(.closingFrees) { holders[index] = nil } }
+    mutating func close(_ index: Int) {
+        guard rules.contains(.closingFrees), let holder = holders[index] else { return }
+        holders[index] = nil
+        if !holders.contains(where: { $0?.port == holder.port }) { vouchers[holder.port] = nil }
+    }
 
     mutating func settle(_ index: Int, _ fate: BindAttempt.Fate) {
         switch fate {
@@ -202,19 +213,44 @@ private struct Table {
     }
 
     private func conflicts(_ new: Holder, with others: [Holder]) -> Bool {
+        if isVouchedFor(new) { return false }
         let met = others.filter { meets(new, $0) }
-        if transport == .udp, rules.contains(.udpNewestDecides) {
-            return met.last { !sharesByReuseAddress(new, $0) }.map { !shares(new, $0) } ?? false
+        if transport == .udp, rules.contains(.udpFirstDecides) {
+            // As the kernel keeps them: IPv6 sockets with SO_REUSEPORT behind all others, in the order they came.
+            let isLast = { (holder: Holder) in holder.family == .ipv6 && holder.reusePort }
+            let inOrder = met.filter { !isLast($0) }.reversed() + met.filter(isLast)
+            return inOrder.first { !sharesByReuseAddress(new, $0) }.map { !shares(new, $0) } ?? false
         }
-        if transport == .tcp, isVouchedFor(new, by: others) { return false }
         return met.contains { !shares(new, $0) }
     }
 
-    /// See ``BindRule/tcpNewestReusePortVouches``.
-    private func isVouchedFor(_ new: Holder, by others: [Holder]) -> Bool {
-        guard rules.contains(.tcpNewestReusePortVouches), new.reusePort,
-            let newest = others.last(where: { $0.port == new.port }), newest.reusePort, newest.user == new.user
+    // MARK: TCP's shortcut
+
+    /// What a port remembers of a socket with SO_REUSEPORT, also once that is closed.
+    private struct Voucher {
+        var holder: Holder
+        /// Whether all sockets on the port have had SO_REUSEPORT, and one user.
+        var forAll: Bool
+    }
+
+    private func isVouchedFor(_ new: Holder) -> Bool {
+        guard transport == .tcp, rules.contains(.tcpReusePortVouches), new.reusePort,
+            let voucher = vouchers[new.port], voucher.holder.user == new.user
         else { return false }
-        return newest.ipv4.covers(new.ipv4) && newest.ipv6.covers(new.ipv6)
+        let old = voucher.holder
+        if voucher.forAll { return true }
+        // Only the first family that both have is looked at: 0.0.0.0 vouches for ::, and so does :: with IPV6_V6ONLY
+        // for :: without.
+        if old.family == .ipv4, new.ipv4 != .none { return old.ipv4.covers(new.ipv4) }
+        if old.ipv6 == .every, new.ipv6 != .none { return true }
+        return old.ipv4.covers(new.ipv4) && old.ipv6.covers(new.ipv6)
+    }
+
+    private mutating func noteVoucher(_ new: Holder, isFirst: Bool) {
+        if !new.reusePort {
+            vouchers[new.port] = nil
+        } else if isFirst || !isVouchedFor(new) {
+            vouchers[new.port] = Voucher(holder: new, forAll: isFirst)
+        }
     }
 }
