@@ -3,20 +3,12 @@ import Lab
 
 /// The table of bind() conflicts: ordered pairs of addresses, options, and six probes of each.
 enum BindConflicts {
+    private typealias Kind = BindFamily.Kind
+
     static let fixtures: [Fixture] =
         Kind.allCases.flatMap { kind in
             Scheme.all.map { fixture(kind, $0) }
         } + [Scheme.reuseAddress, .reusePort, .both, .reuseAddressThenBoth, .reusePortThenBoth].map(listenFixture)
-
-    /// What becomes of a socket once it is bound.
-    private enum Kind: String, CaseIterable {
-        case tcpListening = "tcp-listening"
-        case tcpBound = "tcp-bound"
-        case udp
-
-        var transport: TransportProtocol { self == .udp ? .udp : .tcp }
-        var listen: BindAttempt.Listening { self == .tcpListening ? .atOnce : .never }
-    }
 
     /// The options of the first socket, of the second, and of the probes.
     private struct Scheme {
@@ -81,37 +73,35 @@ enum BindConflicts {
     private static func fixture(_ kind: Kind, _ scheme: Scheme) -> Fixture {
         let forms = scheme.isUniform ? Form.all : Form.distinct
         let pairs = forms.flatMap { first in forms.map { (first, $0) } }
-        let steps = pairs.enumerated().map { index, pair in
-            BindFamily.step(
-                BindSequence(
-                    in: "host", kind.transport,
-                    // Each pair has a port of its own, so that none can be spoilt by what another left behind.
-                    port: 7000 + UInt16(index),
-                    [pair.0.attempt(scheme.first, kind.listen), pair.1.attempt(scheme.second, kind.listen)],
-                    probes: probed.map { BindAttempt($0, options: scheme.probes, listen: kind.listen) }))
+        let cases = pairs.enumerated().map { index, pair in
+            BindSequence(
+                in: "host", kind.transport,
+                // Each pair has a port of its own, so that none can be spoilt by what another left behind.
+                port: 7000 + UInt16(index),
+                [pair.0.attempt(scheme.first, kind.listen), pair.1.attempt(scheme.second, kind.listen)],
+                probes: probed.map { BindAttempt($0, options: scheme.probes, listen: kind.listen) })
         }
         return BindFamily.fixture(
             "conflicts", variant: "\(kind.rawValue)-\(scheme.name)",
             "For each ordered pair of addresses, the second bind and six more succeed or fail as the rules say.",
-            because: BindFamily.because(for: kind.transport), steps, ipv6: true)
+            because: BindFamily.because(for: kind.transport), cases)
     }
 
     /// All sockets are bound before the first listens.
     private static func listenFixture(_ scheme: Scheme) -> Fixture {
         let pairs = Form.distinct.flatMap { first in Form.distinct.map { (first, $0) } }
-        let steps = pairs.enumerated().map { index, pair in
-            BindFamily.step(
-                BindSequence(
-                    in: "host", .tcp, port: 7000 + UInt16(index),
-                    [pair.0.attempt(scheme.first, .later), pair.1.attempt(scheme.second, .later)],
-                    probes: [.wildcard(.ipv4), .loopback(.ipv6)].map {
-                        BindAttempt($0, options: scheme.probes, listen: .later)
-                    }))
+        let cases = pairs.enumerated().map { index, pair in
+            BindSequence(
+                in: "host", .tcp, port: 7000 + UInt16(index),
+                [pair.0.attempt(scheme.first, .later), pair.1.attempt(scheme.second, .later)],
+                probes: [.wildcard(.ipv4), .loopback(.ipv6)].map {
+                    BindAttempt($0, options: scheme.probes, listen: .later)
+                })
         }
         return BindFamily.fixture(
             "listen-is-judged-anew", variant: scheme.name,
             "Of two sockets that share an address by SO_REUSEADDR, one may listen; with SO_REUSEPORT both may.",
-            because: ["listen(2): EADDRINUSE", BindRule.listeningIsJudgedAnew.statement], steps, ipv6: true)
+            because: ["listen(2): EADDRINUSE", BindRule.listeningIsJudgedAnew.statement], cases)
     }
 }
 

@@ -3,11 +3,20 @@ import Lab
 
 /// What every fixture about bind() begins with, and the worlds in which it must not conform.
 enum BindFamily {
-    static let fixtures: [Fixture] = BindConflicts.fixtures
+    static let fixtures: [Fixture] =
+        BindConflicts.fixtures + BindAddresses.fixtures + BindLeftovers.fixtures + BindOwners.fixtures
+        + PortChoice.fixtures
 
-    /// A step whose expectation is what the rules say.
-    static func step(_ sequence: BindSequence, label: String? = nil) -> Step {
-        Step(.binds(sequence), label: label, expect: [Expectation(.facts(BindRules().facts(of: sequence)))])
+    /// What becomes of a socket once it is bound.
+    enum Kind: String, CaseIterable {
+        case tcpListening = "tcp-listening"
+        case tcpBound = "tcp-bound"
+        case udp
+
+        var transport: TransportProtocol { self == .udp ? .udp : .tcp }
+        var listen: BindAttempt.Listening { self == .tcpListening ? .atOnce : .never }
+
+        static func of(_ transport: TransportProtocol) -> [Kind] { allCases.filter { $0.transport == transport } }
     }
 
     static func because(for transport: TransportProtocol) -> [String] {
@@ -15,39 +24,58 @@ enum BindFamily {
         return manual + [transport == .tcp ? "commit 28044fc1d495" : "commit df560056d9f7"]
     }
 
-    /// A fixture in one namespace, `host`.
+    /// A step whose expectation is what the rules say.
+    static func step(_ sequence: BindSequence) -> Step {
+        Step(.binds(sequence), expect: [Expectation(.facts(BindRules().facts(of: sequence)))])
+    }
+
+    /// A fixture in one namespace, `host`, each of whose steps is a case for the rules.
     ///
-    /// Sabotages: another program holds the ports, of both protocols; and, where the fixture is about IPv6, the
-    /// namespace makes every IPv6 socket IPv6-only that does not ask otherwise.
+    /// Its sabotages are worlds in which the rules give another answer: see ``SabotagedWorld``.
     static func fixture(
-        _ name: String, variant: String? = nil, _ summary: String, because: [String], _ steps: [Step], ipv6: Bool,
-        requires: [Feature] = [], sabotages: [Sabotage]? = nil
+        _ name: String, variant: String? = nil, _ summary: String, because: [String], _ sequences: [BindSequence]
     ) -> Fixture {
-        Fixture(
-            name: "bind/\(name)", variant: variant, summary: summary, because: because,
-            requires: requires + (ipv6 ? [.ipv6] : []),
-            steps: [Step(.namespace("host"), label: "namespace")] + steps,
-            sabotages: sabotages ?? [squatter(steps)] + (ipv6 ? [v6OnlyNamespace] : []))
-    }
-
-    /// Somebody holds the first port of the fixture, on every address.
-    static func squatter(_ steps: [Step]) -> Sabotage {
-        let sequences = steps.compactMap { if case .binds(let sequence) = $0.action { sequence } else { nil } }
-        let sockets = sequences.prefix(1).map { sequence in
-            Step(
-                .socket(
-                    SocketDescription(
-                        "squatter", in: "host", sequence.protocol, bind: Endpoint(.wildcard(.ipv4), sequence.port))))
+        let uses6 = sequences.contains { sequence in
+            (sequence.sockets + sequence.probes).contains { $0.address.family == .ipv6 }
         }
-        return Sabotage("port-held-by-another", replace: ["namespace": [Step(.namespace("host"))] + sockets])
+        var steps = sequences.map(step)
+        var sabotages: [Sabotage] = []
+        for world in SabotagedWorld.allCases {
+            guard let index = sequences.firstIndex(where: world.isNoticed) else { continue }
+            let label = "case-\(index + 1)"
+            steps[index].label = label
+            let changed = Step(.binds(world.changed(sequences[index])), expect: steps[index].expect)
+            sabotages.append(Sabotage(world.rawValue, replace: [label: [changed]]))
+        }
+        return Fixture(
+            name: "bind/\(name)", variant: variant, summary: summary, because: because, requires: uses6 ? [.ipv6] : [],
+            steps: [Step(.namespace("host"))] + steps, sabotages: sabotages)
+    }
+}
+
+/// A change to the first socket of a case that the rules answer differently.
+enum SabotagedWorld: String, CaseIterable {
+    case firstSocketClosed = "first-socket-closed"
+    case firstSocketIPv6Only = "first-socket-ipv6-only"
+    case firstSocketUnshared = "first-socket-unshared"
+    case allShare = "all-share"
+
+    func changed(_ sequence: BindSequence) -> BindSequence {
+        var changed = sequence
+        switch self {
+        case .firstSocketClosed: changed.sockets[0].becomes = .closed
+        case .firstSocketIPv6Only:
+            if sequence.sockets[0].address == .wildcard(.ipv6) { changed.sockets[0].options.append(.v6Only) }
+        case .firstSocketUnshared:
+            changed.sockets[0].options.removeAll { $0 == .reuseAddress || $0 == .reusePort }
+        case .allShare:
+            for index in changed.sockets.indices { changed.sockets[index].options.append(.reusePort) }
+            for index in changed.probes.indices { changed.probes[index].options.append(.reusePort) }
+        }
+        return changed
     }
 
-    private static let v6OnlyNamespace = Sabotage(
-        "ipv6-only-namespace",
-        replace: [
-            "namespace": [
-                Step(.namespace("host")),
-                Step(.sysctl(SystemControl(namespace: "host", key: "net.ipv6.bindv6only", value: "1"))),
-            ]
-        ])
+    func isNoticed(_ sequence: BindSequence) -> Bool {
+        BindRules().facts(of: sequence) != BindRules().facts(of: changed(sequence))
+    }
 }

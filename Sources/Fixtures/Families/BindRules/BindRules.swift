@@ -105,16 +105,19 @@ private struct Table {
         }
         if let peer = attempt.connect, rules.contains(.connectingChoosesOneAddress) {
             // Over loopback a socket sends from the address that it sends to, unless it was bound to another.
-            switch (holders[index]?.ipv4, holders[index]?.ipv6, peer.address) {
-            case (.every, _, .v4(let bits)):
-                holders[index]?.ipv4 = .one(UInt128(bits))
-                holders[index]?.ipv6 = .none
-            case (_, .every, .v6(let bits)):
-                holders[index]?.ipv4 = .none
-                holders[index]?.ipv6 = .one(bits)
-            default: break
+            let (ipv4, ipv6) = addresses(of: BindAttempt(peer.address))
+            if var holder = holders[index] {
+                if holder.ipv4 == .every, ipv4 != .none {
+                    holder.ipv4 = ipv4
+                    holder.ipv6 = .none
+                } else if holder.ipv6 == .every, ipv6 != .none {
+                    holder.shadowsIPv4 = holder.ipv4 == .every
+                    holder.ipv4 = .none
+                    holder.ipv6 = ipv6
+                }
+                holder.state = .connected
+                holders[index] = holder
             }
-            holders[index]?.state = .connected
         }
         return ("ok", index)
     }
@@ -189,7 +192,8 @@ private struct Table {
         if new.port != old.port, rules.contains(.portsAreApart) { return false }
         if let one = new.device, let other = old.device, one != other, rules.contains(.devicesAreApart) { return false }
         return new.ipv4.meets(old.ipv4) || new.ipv6.meets(old.ipv6)
-            || (old.shadowsIPv4 && new.ipv4 == .every && rules.contains(.dualStackConnectionShadowsIPv4))
+            || (old.shadowsIPv4 && new.family == .ipv4 && new.ipv4 == .every
+                && rules.contains(.dualStackConnectionShadowsIPv4))
     }
 
     private func sharesByReuseAddress(_ new: Holder, _ old: Holder) -> Bool {
