@@ -34,6 +34,6 @@ struct CatalogueTests {
     func families() {
         #expect(
             Set(Catalogue.all.map(\.family))
-                == ["wildcard", "ranges", "ports", "isolation", "rebind", "order", "figure-4c", "scale"])
+                == ["wildcard", "ranges", "ports", "isolation", "rebind", "order", "figure-4c", "scale", "bind"])
     }
 }

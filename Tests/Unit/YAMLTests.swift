@@ -28,6 +28,15 @@ private func everything() throws -> Fixture {
                 "dns", in: "a", .udp, bind: v4, options: [.reusePort, .dualStack], listen: false, connect: v6,
                 receiveBuffer: 4096)),
         .sockets(SocketRange("many", in: "a", .udp, prefix: prefix, port: 53)),
+        .binds(
+            BindSequence(
+                in: "a", .tcp, port: 0,
+                [BindAttempt(v4.address), BindAttempt(.mapped(1), options: [.v6Only], listen: .later)],
+                probes: [
+                    BindAttempt(
+                        v6.address, port: 7, options: [.reusePort], listen: .atOnce, user: 1000, device: "lo",
+                        localPorts: PortRange(9), connect: v6, becomes: .timeWait)
+                ])),
         .close("web"), .probe(Probe(from: "b", .udp, to: v4, source: v6, fence: v4)),
         .sweep(Sweep(from: "b", .tcp, addresses: prefix, ports: .all, stride: 7)),
         .connect(Connection("c", from: "b", .tcp, to: v4)), .exchange("c"), .load(ProgramLoad("d", object: "dispatch")),

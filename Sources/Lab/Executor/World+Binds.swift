@@ -15,7 +15,7 @@ extension World {
                 facts[fact] = try told {
                     let descriptor = try open(attempt, of: sequence)
                     facts["port of \(fact)"] = sequence.givenPort(attempt, descriptor)
-                    if attempt.listen == .later { waiting.append((fact, descriptor)) }
+                    if attempt.listen == .later, attempt.becomes == .open { waiting.append((fact, descriptor)) }
                     kept += try descriptors(of: descriptor, that: attempt.becomes)
                 }
             }

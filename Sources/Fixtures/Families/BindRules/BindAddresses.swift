@@ -103,7 +103,9 @@ enum BindAddresses {
             [
                 BindSequence(
                     in: "host", transport, port: 7000, [BindAttempt(.wildcard(.ipv6), options: [.v6Only])] + mapped,
-                    probes: [BindAttempt(.wildcard(.ipv4)), BindAttempt(.mapped(0x7F00_0001))])
+                    probes: [
+                        BindAttempt(.wildcard(.ipv4)), BindAttempt(.mapped(0x7F00_0001)), BindAttempt(.loopback(.ipv6)),
+                    ])
             ])
     }
 

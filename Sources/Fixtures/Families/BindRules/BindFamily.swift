@@ -53,12 +53,13 @@ enum BindFamily {
     }
 }
 
-/// A change to the first socket of a case that the rules answer differently.
+/// A change to the sockets of a case that the rules answer differently.
 enum SabotagedWorld: String, CaseIterable {
     case firstSocketClosed = "first-socket-closed"
     case firstSocketIPv6Only = "first-socket-ipv6-only"
     case firstSocketUnshared = "first-socket-unshared"
     case allShare = "all-share"
+    case noneIPv6Only = "none-ipv6-only"
 
     func changed(_ sequence: BindSequence) -> BindSequence {
         var changed = sequence
@@ -71,6 +72,8 @@ enum SabotagedWorld: String, CaseIterable {
         case .allShare:
             for index in changed.sockets.indices { changed.sockets[index].options.append(.reusePort) }
             for index in changed.probes.indices { changed.probes[index].options.append(.reusePort) }
+        case .noneIPv6Only:
+            for index in changed.sockets.indices { changed.sockets[index].options.removeAll { $0 == .v6Only } }
         }
         return changed
     }

@@ -20,11 +20,14 @@ struct BindRules {
             let (answer, holder) = table.open(attempt, port: attempt.port ?? sequence.port)
             facts[fact] = answer
             guard let holder else { continue }
-            if attempt.listen == .later { waiting.append((fact, holder)) }
+            if attempt.listen == .later, attempt.becomes == .open { waiting.append((fact, holder)) }
             table.settle(holder, attempt.becomes)
         }
         for (fact, holder) in waiting { facts["listen \(fact)"] = table.listen(holder) }
-        for (index, attempt) in sequence.probes.enumerated() {
+        for (index, probe) in sequence.probes.enumerated() {
+            // There is nothing that a probe could wait for.
+            var attempt = probe
+            if attempt.listen == .later { attempt.listen = .atOnce }
             let (answer, holder) = table.open(attempt, port: attempt.port ?? sequence.port)
             facts[sequence.fact(ofProbe: index)] = answer
             if let holder { table.close(holder) }
