@@ -45,7 +45,7 @@ extension World {
         }
     }
 
-    private func open(_ attempt: BindAttempt, of sequence: BindSequence) throws(KernelRefusal) -> Descriptor {
+    private func open(_ attempt: BindAttempt, of sequence: BindSequence) throws -> Descriptor {
         let family = attempt.address.family
         let descriptor =
             if let user = attempt.user {
@@ -58,7 +58,12 @@ extension World {
         if let ports = attempt.localPorts { try descriptor.choosePort(from: ports) }
         try descriptor.bind(to: Endpoint(attempt.address, attempt.port ?? sequence.port))
         if attempt.listen == .atOnce { try descriptor.listen() }
-        if let peer = attempt.connect { try descriptor.connect(to: peer) }
+        if let peer = attempt.connect {
+            try descriptor.connect(to: peer)
+            // Until it is connected, a TCP socket may be left behind on its port when it is closed.
+            try descriptor.wait(for: POLLOUT, until: deadline)
+            if let errno = descriptor.takeError() { throw KernelRefusal("connect", errno) }
+        }
         return descriptor
     }
 
@@ -157,7 +162,7 @@ extension Descriptor {
             var entry = pollfd(fd: raw, events: Int16(events), revents: 0)
             if poll(&entry, 1, 100) > 0 { return }
         }
-        throw ExecutorError.deadline("nothing came to a socket that a connection was made to")
+        throw ExecutorError.deadline("a socket that was to be connected was not")
     }
 
     /// The first byte of TCP_INFO.

@@ -91,9 +91,9 @@ extension BindSequence {
 
     /// The name of the fact about a probe. Probes of the same address are told apart by a number.
     public func fact(ofProbe index: Int) -> String {
-        let name = name(of: probes[index])
-        let before = probes[..<index].count { self.name(of: $0) == name }
-        return "probe \(name)" + (before == 0 ? "" : " #\(before + 1)")
+        let probe = probes[index]
+        let before = probes[..<index].count { $0.address == probe.address && $0.port == probe.port }
+        return "probe \(name(of: probe))" + (before == 0 ? "" : " #\(before + 1)")
     }
 
     var summary: String {

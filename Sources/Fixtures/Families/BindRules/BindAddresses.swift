@@ -64,7 +64,7 @@ enum BindAddresses {
                     ),
                     ("127.0.0.6", [], ["::1"]), ("0.0.0.0", [], ["::1"]),
                 ]),
-            mappedNeedsDualStack(transport), connected(transport),
+            mappedNeedsDualStack(transport), v6OnlyByDefault(transport), mustBeLocal(transport), connected(transport),
         ]
     }
 
@@ -109,16 +109,92 @@ enum BindAddresses {
             ])
     }
 
+    /// The sysctl is what a socket that says nothing has; one that says otherwise is not bound by it.
+    private static func v6OnlyByDefault(_ transport: TransportProtocol) -> Fixture {
+        func sysctl(_ value: String, label: String?) -> Step {
+            Step(.sysctl(SystemControl(namespace: "host", key: "net.ipv6.bindv6only", value: value)), label: label)
+        }
+        let probes: [IPAddress] = [.wildcard(.ipv4), .loopback(.ipv4), .mapped(0x7F00_0001), .loopback(.ipv6)]
+        func sequence(_ options: [SocketOption]) -> BindSequence {
+            BindSequence(
+                in: "host", transport, port: 7000, [BindAttempt(.wildcard(.ipv6), options: options)],
+                // A mapped address needs a socket that is for both.
+                probes: probes.map { BindAttempt($0, options: $0 == .mapped(0x7F00_0001) ? [.dualStack] : []) })
+        }
+        let byDefault = Step(
+            .binds(sequence([])), expect: [Expectation(.facts(BindRules().facts(of: sequence([.v6Only]))))])
+        return Fixture(
+            name: "bind/ipv6-only-by-default", variant: transport.rawValue,
+            summary: "With bindv6only, :: holds no IPv4 address unless the socket says that it is for both.",
+            because: ["ipv6(7), IPV6_V6ONLY", "Documentation/networking/ip-sysctl.rst, bindv6only"],
+            requires: [.ipv6],
+            steps: [
+                Step(.namespace("host")), sysctl("1", label: "default"), byDefault,
+                BindFamily.step(sequence([.dualStack])), sysctl("0", label: nil), BindFamily.step(sequence([])),
+                BindFamily.step(sequence([.v6Only])),
+            ],
+            sabotages: [Sabotage("dual-stack-by-default", omit: ["default"])])
+    }
+
+    /// An address is the host's own, or the socket or the namespace says that it need not be.
+    private static func mustBeLocal(_ transport: TransportProtocol) -> Fixture {
+        func sequence(_ options: [SocketOption]) -> BindSequence {
+            BindSequence(
+                in: "host", transport, port: 7000, [],
+                probes: ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8:2::1"].map {
+                    BindAttempt(address($0), options: options)
+                })
+        }
+        func step(_ options: [SocketOption], _ answers: [String]) -> Step {
+            let sequence = sequence(options)
+            var facts: [String: String] = [:]
+            for (index, answer) in answers.enumerated() { facts[sequence.fact(ofProbe: index)] = answer }
+            return Step(.binds(sequence), expect: [Expectation(.facts(facts))])
+        }
+        let absent = "bind EADDRNOTAVAIL"
+        func sysctls(_ value: String, label: String? = nil) -> [Step] {
+            ["ipv4", "ipv6"].map { family in
+                Step(
+                    .sysctl(SystemControl(namespace: "host", key: "net.\(family).ip_nonlocal_bind", value: value)),
+                    label: label.map { "\($0)-\(family)" })
+            }
+        }
+        return Fixture(
+            name: "bind/address-must-be-local", variant: transport.rawValue,
+            summary:
+                "An address that is not the host's own cannot be bound without IP_FREEBIND, IP_TRANSPARENT or ip_nonlocal_bind; a local route makes an IPv4 prefix the host's own, and an IPv6 one not.",
+            because: [
+                "bind(2), EADDRNOTAVAIL", "ip(7), IP_FREEBIND, IP_TRANSPARENT, ip_nonlocal_bind",
+                "paper §3.3: AnyIP, and what binding to a prefix takes",
+            ],
+            requires: [.ipv6],
+            steps: [
+                Step(.namespace("host")), step([], [absent, absent, absent]), step([.freeBind], ["ok", "ok", "ok"]),
+                step([.transparent], ["ok", "ok", "ok"]),
+            ] + sysctls("1", label: "nonlocal") + [step([], ["ok", "ok", "ok"])] + sysctls("0") + [
+                step([], [absent, absent, absent]),
+                Step(.localPrefix(LocalPrefix(namespace: "host", prefix: literal("192.0.2.0/24"))), label: "local"),
+                Step(.localPrefix(LocalPrefix(namespace: "host", prefix: literal("2001:db8:2::/120")))),
+                step([], ["ok", "ok", absent]),
+            ],
+            sabotages: [
+                Sabotage("prefix-not-local", omit: ["local"]),
+                Sabotage("nonlocal-bind-off", omit: ["nonlocal-ipv4", "nonlocal-ipv6"]),
+            ])
+    }
+
     /// A connected socket holds the address it sends from, and gives the others back.
     private static func connected(_ transport: TransportProtocol) -> Fixture {
         let peers: [(bound: IPAddress, peer: IPAddress)] = [
             (.wildcard(.ipv4), .loopback(.ipv4)), (.wildcard(.ipv6), .loopback(.ipv6)),
             (.wildcard(.ipv6), .mapped(0x7F00_0001)), (.mapped(0), .mapped(0x7F00_0001)),
         ]
-        let sequences = peers.map { bound, peer in
+        let sequences = peers.enumerated().map { index, pair in
+            let (bound, peer) = pair
             let listener = BindAttempt(peer, port: 6000, listen: .atOnce)
             return BindSequence(
-                in: "host", transport, port: 7000,
+                // What is left of a connection may keep its port for a while.
+                in: "host", transport, port: 7000 + UInt16(index),
                 (transport == .tcp ? [listener] : [])
                     + [BindAttempt(bound, connect: Endpoint(peer, 6000))],
                 probes: ["127.0.0.2", "127.0.0.1", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1", "::ffff:127.0.0.2"].map {

@@ -4,16 +4,21 @@ import Lab
 /// Says what a ``BindSequence`` must find, from rules, without a kernel.
 struct BindRules {
     /// Those in force; leaving one out is for tests that ask whether anything notices.
-    var rules = Set(BindRule.allCases)
+    var rules = BindRuleSet.all
+    /// What a kernel that is known for it gets wrong.
+    var fault: BindFault?
 
-    init(without missing: BindRule? = nil) { if let missing { rules.remove(missing) } }
+    init(without missing: BindRule? = nil, fault: BindFault? = nil) {
+        if let missing { rules.remove(missing) }
+        self.fault = fault
+    }
 
     /// What each socket and probe of `sequence` must report, in the words of ``BindSequence``.
     ///
     /// Says nothing about which port the kernel chooses, so no port may be 0.
     func facts(of sequence: BindSequence) -> [String: String] {
         var facts: [String: String] = [:]
-        var table = Table(rules: rules, transport: sequence.protocol)
+        var table = Table(rules: rules, fault: fault, transport: sequence.protocol)
         var waiting: [(fact: String, holder: Int)] = []
         for (index, attempt) in sequence.sockets.enumerated() {
             let fact = sequence.fact(ofSocket: index)
@@ -55,7 +60,8 @@ private enum Share: Equatable {
 
 /// The sockets that are bound, by the rules in force.
 private struct Table {
-    let rules: Set<BindRule>
+    let rules: BindRuleSet
+    let fault: BindFault?
     let transport: TransportProtocol
     /// In the order in which they were bound; nil where one was closed.
     private var holders: [Holder?] = []
@@ -78,8 +84,9 @@ private struct Table {
         var shadowsIPv4 = false
     }
 
-    init(rules: Set<BindRule>, transport: TransportProtocol) {
+    init(rules: BindRuleSet, fault: BindFault?, transport: TransportProtocol) {
         self.rules = rules
+        self.fault = fault
         self.transport = transport
     }
 
@@ -194,6 +201,11 @@ private struct Table {
     private func meets(_ new: Holder, _ old: Holder) -> Bool {
         if new.port != old.port, rules.contains(.portsAreApart) { return false }
         if let one = new.device, let other = old.device, one != other, rules.contains(.devicesAreApart) { return false }
+        if fault == .mappedWildcardMissed, transport == .tcp, case .one = new.ipv4, new.family == .ipv6,
+            old.family == .ipv6, old.ipv4 == .every, old.ipv6 == .none
+        {
+            return false
+        }
         return new.ipv4.meets(old.ipv4) || new.ipv6.meets(old.ipv6)
             || (old.shadowsIPv4 && new.family == .ipv4 && new.ipv4 == .every
                 && rules.contains(.dualStackConnectionShadowsIPv4))

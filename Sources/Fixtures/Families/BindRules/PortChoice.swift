@@ -145,7 +145,8 @@ enum PortChoice {
 
     /// IP_LOCAL_PORT_RANGE: the socket's own part of the range.
     private static func narrowed(_ transport: TransportProtocol) -> Fixture {
-        let part = VersionSet(KernelVersion(6, 3))
+        // Backported to 6.1 in June 2023.
+        let part = VersionSet(KernelVersion(6, 3), KernelVersion(6, 1, 32))
         let steps = [IPAddress.loopback(.ipv4), .wildcard(.ipv4), .loopback(.ipv6), .mapped(0)].map { address in
             func attempt(_ first: UInt16, _ last: UInt16) -> BindAttempt {
                 BindAttempt(address, localPorts: .from(first, to: last))
@@ -222,6 +223,20 @@ enum PortChoice {
                 return BindFamily.step(sequence)
             }
         }
+        // One user's group, and another user who asks for a part of it.
+        var users = plain
+        users.sockets = (crowd + [BindAttempt(.loopback(.ipv6))]).map {
+            BindAttempt($0.address, options: [.reusePort], user: 1000)
+        }
+        users.probes = [IPAddress.v4(0x7F00_0101), .mapped(0x7F00_0101), .loopback(.ipv6), .v4(0x7F00_0201)].flatMap {
+            address in [UInt32(1000), 1001].map { BindAttempt(address, options: [.reusePort], user: $0) }
+        }
+        // And one that is bound to a device.
+        var device = plain
+        device.sockets = crowd.map { BindAttempt($0.address, device: "lo") }
+        device.probes = [nil, "lo"].flatMap { device in
+            [IPAddress.v4(0x7F00_0101), .v4(0x7F00_0201)].map { BindAttempt($0, device: device) }
+        }
         let because = "CVE-2026-31503: udp: Fix wildcard bind conflict check when using hash2"
         return Fixture(
             name: "bind/crowded-port", variant: "udp",
@@ -235,7 +250,7 @@ enum PortChoice {
                         Expectation(.facts(right), since: fixed, because: because),
                         Expectation(.facts(wrong), until: fixed, because: because),
                     ]),
-            ] + shared,
+            ] + shared + [BindFamily.step(users), BindFamily.step(device)],
             sabotages: [
                 Sabotage(
                     "crowd-elsewhere",
