@@ -5,7 +5,7 @@ import Lab
 enum BindFamily {
     static let fixtures: [Fixture] =
         BindConflicts.fixtures + BindAddresses.fixtures + BindLeftovers.fixtures + BindOwners.fixtures
-        + PortChoice.fixtures
+        + BindPorts.fixtures
 
     /// What becomes of a socket once it is bound.
     enum Kind: String, CaseIterable {
@@ -21,7 +21,9 @@ enum BindFamily {
 
     static func because(for transport: TransportProtocol) -> [String] {
         let manual = ["bind(2)", "socket(7)", transport == .tcp ? "tcp(7)" : "udp(7)", "ipv6(7), RFC 3493 §5.3"]
-        return manual + [transport == .tcp ? "commit 28044fc1d495" : "commit df560056d9f7"]
+        return manual + [
+            transport == .tcp ? "commits da5e36308d9f, 28044fc1d495" : "commits 72289b96c943, d894ba18d4e4"
+        ]
     }
 
     /// A step whose expectation is what the rules say, and what kernels with a known fault find instead.

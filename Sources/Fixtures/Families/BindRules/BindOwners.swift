@@ -40,7 +40,7 @@ enum BindOwners {
         let fixture = BindFamily.fixture(
             "reuseport-takes-one-user", variant: kind.rawValue,
             "SO_REUSEPORT shares a port only among sockets of one user; SO_REUSEADDR asks for no user.",
-            because: [BindRule.reusePortTakesOneUser.statement, "commits da5e36308d9f, c125e80b8868"], sequences)
+            because: [BindRule.reusePortTakesOneUser.statement, "commits da5e36308d9f, 72289b96c943"], sequences)
         return fixture
     }
 

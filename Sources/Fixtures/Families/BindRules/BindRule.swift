@@ -1,7 +1,8 @@
 /// What decides whether a bind() or listen() conflicts with a socket that is there already, one sentence each.
 ///
-/// The rules come from the manual pages, RFCs and, where those are silent, from what a commit says it does. None is
-/// taken from a run. ``BindRules`` applies them; leaving one out must change what some fixture expects.
+/// The rules come from the manual pages and RFCs and, where those are silent, from what a commit says it does. Only the
+/// last three are otherwise: there every kernel contradicted the documents, and the code told why. ``BindRules`` applies
+/// them; leaving one out must change what some fixture expects.
 enum BindRule: Int, CaseIterable {
     // Which addresses a socket holds.
     case wildcardIsEveryAddress
@@ -24,7 +25,7 @@ enum BindRule: Int, CaseIterable {
     case timeWaitHasNoUser
     case optionsDoNotMix
     case listeningIsJudgedAnew
-    // Where the kernel looks at less than all the sockets on a port.
+    // Where all kernels contradict the documents: they do not look at all the sockets on a port, or not at all of one.
     case udpFirstDecides
     case tcpReusePortVouches
     case dualStackConnectionShadowsIPv4
@@ -66,7 +67,7 @@ enum BindRule: Int, CaseIterable {
             "listen() is judged like a bind(): it fails with EADDRINUSE where a socket that shares by SO_REUSEADDR listens already (listen(2))."
         case .udpFirstDecides:
             // Pair by pair this would be a conflict, and no kernel of 5.10 to 7.3 finds it.
-            "A UDP bind is judged by one socket only of those that it meets and does not share with by SO_REUSEADDR: the newest, but IPv6 sockets with SO_REUSEPORT come after all others, oldest first (commits df560056d9f7, d894ba18d4e4)."
+            "A UDP bind is judged by one socket only of those that it meets and does not share with by SO_REUSEADDR: the newest, but IPv6 sockets with SO_REUSEPORT come after all others, oldest first (udp_lib_lport_inuse(); commit d894ba18d4e4)."
         case .tcpReusePortVouches:
             // Likewise: the shortcut asks whether an address is covered, and not whether nobody else has part of it.
             "A TCP bind or listen with SO_REUSEPORT is compared with no other socket where all on the port have had SO_REUSEPORT and one user, or where the newest with SO_REUSEPORT that was compared, closed or not, covers the address and no socket without SO_REUSEPORT came later; 0.0.0.0 and an IPv6-only :: cover :: (commit 637bc8bbe6c0)."

@@ -2,7 +2,7 @@ import Addressing
 import Lab
 
 /// Which port the kernel gives to a socket that leaves the choice to it.
-enum PortChoice {
+enum BindPorts {
     static let fixtures: [Fixture] =
         TransportProtocol.allCases.flatMap { [avoidsConflicts($0), sharesOrNot($0), narrowed($0)] }
         + [autobindReuse] + [crowded]
@@ -87,7 +87,7 @@ enum PortChoice {
             summary: transport == .tcp
                 ? "Asked for any port, TCP gives none that another socket has, also where both would share it."
                 : "Asked for any port, UDP may give one that another socket has, where both would share it.",
-            because: transport == .tcp ? ["commits aacd9289af8b, ea8add2b1903"] : ["commit df560056d9f7"],
+            because: transport == .tcp ? ["commits aacd9289af8b, ea8add2b1903"] : ["socket(7)", "commit 72289b96c943"],
             requires: [.ipv6], steps: [Step(.namespace("host")), range(20000, 20001)] + steps,
             sabotages: [
                 transport == .tcp
@@ -241,7 +241,7 @@ enum PortChoice {
         return Fixture(
             name: "bind/crowded-port", variant: "udp",
             summary: "Where more than ten UDP sockets have a port, binds conflict as among few.",
-            because: [because, "commits 30fff9231fad, 5051ebd275de"], requires: [.ipv6],
+            because: [because, "commit 30fff9231fad"], requires: [.ipv6],
             steps: [
                 Step(.namespace("host")),
                 Step(
