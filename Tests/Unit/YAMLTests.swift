@@ -31,7 +31,11 @@ private func everything() throws -> Fixture {
         .binds(
             BindSequence(
                 in: "a", .tcp, port: 0,
-                [BindAttempt(v4.address), BindAttempt(.mapped(1), options: [.v6Only], listen: .later)],
+                [
+                    BindAttempt(v4.address),
+                    BindAttempt(v4.address, options: [.reusePort, .freeBind], listen: .atOnce),
+                    BindAttempt(.mapped(1), options: [.v6Only], listen: .later),
+                ],
                 probes: [
                     BindAttempt(
                         v6.address, port: 7, options: [.reusePort], listen: .atOnce, user: 1000, device: "lo",
@@ -201,6 +205,10 @@ private let head = "name: a/b\nsummary: Text.\n# why\nsteps:\n"
         (
             head + "- flood: {name: f, from: x, to: '192.0.2.1:5', datagrams: many, bytes: 32}\n",
             "5:59: expected a whole number from -9223372036854775808 to 9223372036854775807, found 'many'"
+        ),
+        (
+            head + "- binds: {namespace: x, protocol: udp, port: 7, sockets: ['::1 reuseprt']}\n",
+            "5:59: 'reuseprt' is not a socket option: write reuseaddr, reuseport, v6only, dual-stack, freebind, transparent, and listening last"
         ),
         ("name: a/b\nsummary: x\nsteps: 5\n", "3:8: expected a list, found '5'"),
         ("- a\n", "1:1: expected a mapping (key: value), found a list"),

@@ -134,12 +134,39 @@ extension BindAttempt: Codable {
         case address, port, options, listen, user, device, localPorts = "local-ports", connect, becomes
     }
 
-    /// What a socket that is only bound says is its address alone: `'::1'`.
-    private var isPlain: Bool { self == BindAttempt(address) }
+    private static let listening = "listening"
+
+    /// Most are an address, options and perhaps a listener, and one line says that: `::1 reuseport listening`.
+    private var text: String? {
+        let said = BindAttempt(address, options: options, listen: listen)
+        guard self == said, listen != .later else { return nil }
+        return (["\(address)"] + options.map(\.rawValue) + (listen == .atOnce ? [BindAttempt.listening] : []))
+            .joined(separator: " ")
+    }
+
+    private init(text: String, at path: [any CodingKey]) throws {
+        var words = text.split(separator: " ").map(String.init)[...]
+        guard let address = words.popFirst().flatMap({ IPAddress($0) }) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: path, debugDescription: "'\(text)' does not begin with an IP address"))
+        }
+        let listens = words.last == BindAttempt.listening
+        let options = try words.dropLast(listens ? 1 : 0).map { word in
+            guard let option = SocketOption(rawValue: word) else {
+                let known = SocketOption.allCases.map(\.rawValue).joined(separator: ", ")
+                throw DecodingError.dataCorrupted(
+                    .init(
+                        codingPath: path,
+                        debugDescription: "'\(word)' is not a socket option: write \(known), and listening last"))
+            }
+            return option
+        }
+        self.init(address, options: options, listen: listens ? .atOnce : .never)
+    }
 
     public init(from decoder: any Decoder) throws {
-        if let address = try? decoder.singleValueContainer().decode(IPAddress.self) {
-            self.init(address)
+        if let text = try? decoder.singleValueContainer().decode(String.self) {
+            try self.init(text: text, at: decoder.codingPath)
             return
         }
         let container = try decoder.container(keyedBy: CodingKeys.self)
@@ -156,9 +183,9 @@ extension BindAttempt: Codable {
     }
 
     public func encode(to encoder: any Encoder) throws {
-        if isPlain {
+        if let text {
             var container = encoder.singleValueContainer()
-            try container.encode(address)
+            try container.encode(text)
             return
         }
         var container = encoder.container(keyedBy: CodingKeys.self)
