@@ -2,7 +2,10 @@
 #include "events.h"
 
 #include <errno.h>
+#include <linux/filter.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -91,5 +94,24 @@ int clinux_pin(void)
     }
     return result(sched_setaffinity(0, sizeof(first), &first));
 }
+
+int clinux_attach_reuseport_filter(int socket, uint32_t member)
+{
+    struct sock_filter answer = { .code = BPF_RET | BPF_K, .k = member };
+    struct sock_fprog filter = { .len = 1, .filter = &answer };
+
+    return result(setsockopt(socket, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof(filter)));
+}
+
+int clinux_accept_queue(int listener)
+{
+    struct tcp_info info = { 0 };
+    socklen_t size = sizeof(info);
+
+    // Of a listener, tcpi_unacked is the length of its queue.
+    return getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ? -errno : (int)info.tcpi_unacked;
+}
+
+int clinux_processor(void) { return result(sched_getcpu()); }
 
 int clinux_unpin(void) { return result(sched_setaffinity(0, sizeof(allowed), &allowed)); }

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 // Not in every libc's headers; the numbers are the kernel's ABI.
@@ -106,9 +108,38 @@ int clinux_bpf_load_pass(void)
                          sizeof(instructions) / sizeof(instructions[0]), &options);
 }
 
-int clinux_bpf_attach_netns(int program, int netns) { return bpf_link_create(program, netns, BPF_SK_LOOKUP, NULL); }
+int clinux_bpf_attach_netns(int program, int netns, uint32_t flags)
+{
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+    return bpf_link_create(program, netns, BPF_SK_LOOKUP, &options);
+}
 
-int clinux_bpf_update_link(int link, int program) { return bpf_link_update(link, program, NULL); }
+int clinux_bpf_update_link(int link, int program, int old)
+{
+    LIBBPF_OPTS(bpf_link_update_opts, options, .flags = old < 0 ? 0 : BPF_F_REPLACE, .old_prog_fd = old < 0 ? 0 : old);
+    return bpf_link_update(link, program, &options);
+}
+
+int clinux_bpf_link_information(int link, struct clinux_link_information *information)
+{
+    struct bpf_link_info info = {};
+    uint32_t size = sizeof(info);
+    int error = bpf_obj_get_info_by_fd(link, &info, &size);
+    if (error)
+        return error;
+    *information = (struct clinux_link_information){info.id, info.type, info.netns.attach_type, info.prog_id,
+                                                    info.netns.netns_ino};
+    return 0;
+}
+
+int clinux_bpf_program_id(int program, uint32_t *id)
+{
+    struct bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    int error = bpf_obj_get_info_by_fd(program, &info, &size);
+    *id = info.id;
+    return error;
+}
 
 int clinux_bpf_link_namespace(int link, uint32_t *inode)
 {
@@ -198,6 +229,70 @@ int clinux_socket_as(uid_t uid, int domain, int type)
     if ((uid_t)setfsuid((uid_t)-1) != own)
         abort();
     return fd < 0 ? -error : fd;
+}
+
+int clinux_touch_netlink(int netns)
+{
+    int home = clinux_current_network_namespace();
+    if (home < 0)
+        return home;
+    int error = setns(netns, CLONE_NEWNET) ? -errno : 0;
+    if (!error) {
+        int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0);
+        error = fd < 0 ? -errno : 0;
+        if (fd >= 0)
+            close(fd);
+        if (setns(home, CLONE_NEWNET))
+            abort();
+    }
+    close(home);
+    return error;
+}
+
+// MARK: privilege
+
+static int capabilities(uint64_t *effective, const uint64_t *set)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[2] = {};
+    if (syscall(SYS_capget, &header, data))
+        return -errno;
+    if (effective)
+        *effective = data[0].effective | (uint64_t)data[1].effective << 32;
+    if (!set)
+        return 0;
+    data[0].effective = (uint32_t)*set;
+    data[1].effective = (uint32_t)(*set >> 32);
+    return syscall(SYS_capset, &header, data) ? -errno : 0;
+}
+
+int clinux_set_effective(uint64_t mask) { return capabilities(NULL, &mask); }
+
+int clinux_limit_effective(uint64_t mask, uint64_t *before)
+{
+    int error = capabilities(before, NULL);
+    if (error)
+        return error;
+    mask &= *before;
+    return capabilities(NULL, &mask);
+}
+
+// Not in every libc's headers.
+#ifndef FSCONFIG_CMD_CREATE
+#define FSCONFIG_CMD_CREATE 6
+#endif
+
+int clinux_bpf_file_system(void)
+{
+    int context = (int)syscall(SYS_fsopen, "bpf", 1 /* FSOPEN_CLOEXEC */);
+    if (context < 0)
+        return -errno;
+    int mount = -1;
+    if (!syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
+        mount = (int)syscall(SYS_fsmount, context, 1 /* FSMOUNT_CLOEXEC */, 0);
+    int error = mount < 0 ? -errno : 0;
+    close(context);
+    return error ? error : mount;
 }
 
 // MARK: datagrams

@@ -4,6 +4,11 @@ import Lab
 public enum Catalogue {
     public static let all: [Fixture] =
         Wildcard.fixtures + Ranges.fixtures + Ports.fixtures + Isolation.fixtures + Rebind.fixtures
-        + Order.fixtures + Figure4c.fixtures + Scale.fixtures
-        + BindFamily.fixtures
+        + Order.fixtures + Packets.fixtures + Assign.fixtures + Programs.fixtures + Links.fixtures + Privileges.fixtures
+        + Position.fixtures + PositionDelivery.fixtures + PositionHandshake.fixtures + Sockmap.fixtures
+        + Reuseport.fixtures + ReuseportPrograms.fixtures + ReuseportMembers.fixtures + ReuseportMigration.fixtures
+        + ReuseportSelections.fixtures
+        + Context.fixtures + Verifier.fixtures + TestRuns.fixtures
+        + Figure4c.fixtures + Scale.fixtures
+        + History.fixtures + BindFamily.fixtures
 }

@@ -15,7 +15,7 @@ extension FixtureFile {
     private static let oneLiners: Set = ["ends", "answers", "expect"]
 
     /// Mappings by names, which a dictionary gives in no order.
-    private static let dictionaries: Set = ["replace", "received"]
+    private static let dictionaries: Set = ["replace", "received", "facts"]
 
     private static func tidy(_ node: Node, key: String? = nil) -> Node {
         switch node {

@@ -8,7 +8,7 @@ struct ListCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "Show the built-in fixtures.")
 
-    enum Format: String, ExpressibleByArgument, CaseIterable { case text, json }
+    enum Format: String, ExpressibleByArgument, CaseIterable { case text, json, differences }
 
     @Argument(help: "Names or globs in quotes, such as 'ranges/*'.")
     var selection: [String] = []
@@ -16,7 +16,10 @@ struct ListCommand: AsyncParsableCommand {
     @Option(name: .customLong("tag"), help: "Only fixtures with this tag. Repeatable: any of them.")
     var tags: [String] = []
 
-    @Option(help: "text, or json: one object per line.")
+    @Option(
+        help:
+            "text; json: one object per line; differences: where they expect other things of other kernels, in Markdown."
+    )
     var format: Format = .text
 
     func run() async throws {
@@ -25,6 +28,7 @@ struct ListCommand: AsyncParsableCommand {
         switch format {
         case .text:
             try StandardOutput.write(Self.grouped(fixtures).joined(separator: "\n") + "\n")
+        case .differences: try StandardOutput.write(DifferencesDocument(fixtures, series: KernelChoice.catalogue().versions).markdown())
         case .json:
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -56,7 +56,7 @@ public enum JUnitReport {
             body.append("step: \(deviation.step.map { "\($0): \(deviation.action)" } ?? deviation.action)")
             body.append("expected: \(deviation.expected)")
             body.append("observed: \(deviation.observed)")
-            if !deviation.log.isEmpty { body.append("kernel log, last lines:") }
+            if !deviation.log.isEmpty { body.append("log, last lines:") }
             body += deviation.log
         }
         body.append("repeat: \(repetition.command(for: result))")

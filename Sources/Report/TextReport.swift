@@ -124,7 +124,7 @@ public struct TextReport: Sendable {
             if !deviation.expected.isEmpty { lines += field("expected", deviation.expected) }
             lines += field("observed", deviation.observed)
             if !deviation.log.isEmpty {
-                lines.append("  kernel log, last lines")
+                lines.append("  log, last lines")
                 lines += deviation.log.suffix(20).map { "    \($0.printable())" }
             }
         }

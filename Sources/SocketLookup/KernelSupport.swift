@@ -16,7 +16,7 @@ public enum KernelSupport {
             clinux_new_network_namespace()
         }
         defer { close(namespace) }
-        let link = clinux_bpf_attach_netns(program, namespace)
+        let link = clinux_bpf_attach_netns(program, namespace, 0)
         if link == -EINVAL { return false }
         close(try checked("bpf(BPF_LINK_CREATE)", "probing for sk_lookup") { link })
         return true

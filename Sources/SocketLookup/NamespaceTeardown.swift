@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import SystemPackage
 
 /// Waiting for the kernel to have dismantled network namespaces.
 ///
@@ -16,33 +17,54 @@ public enum NamespaceTeardown {
     ///   to ask.
     public static func wait(until deadline: ContinuousClock.Instant) async throws -> Bool {
         guard try KernelSupport.skLookup() else { return true }
-        for _ in 0..<2 {
-            let link = try sentinel()
-            defer { close(link) }
-            while try isAttached(link) {
+        for _ in 0..<2 where try await !sentinel().isDismantled(before: deadline) { return false }
+        return true
+    }
+
+    /// A link that tells when the kernel begins to dismantle a namespace.
+    public struct Watch: ~Copyable {
+        private let link: Int32
+
+        /// Attaches a program that passes everything; the watch ends with this value.
+        public init(_ namespace: FileDescriptor) throws(SocketLookupError) {
+            let doing = "watching a namespace"
+            let program = try checked("bpf(BPF_PROG_LOAD)", doing) { clinux_bpf_load_pass() }
+            defer { close(program) }
+            link = try checked("bpf(BPF_LINK_CREATE)", doing) {
+                clinux_bpf_attach_netns(program, namespace.rawValue, 0)
+            }
+        }
+
+        deinit { close(link) }
+
+        /// Waits for it, once nothing is known to hold the namespace.
+        public func isDismantled(before deadline: ContinuousClock.Instant) async throws -> Bool {
+            while true {
+                var inode: UInt32 = 0
+                try checked("bpf(BPF_OBJ_GET_INFO_BY_FD)", "asking for a link's namespace") {
+                    clinux_bpf_link_namespace(link, &inode)
+                }
+                if inode == 0 { return true }
                 guard ContinuousClock.now < deadline else { return false }
                 // Nothing announces the end of a namespace, so this asks again.
                 try await Task.sleep(for: .milliseconds(2))
             }
         }
-        return true
     }
 
-    /// A link to a namespace that nothing else holds.
-    private static func sentinel() throws(SocketLookupError) -> Int32 {
-        let doing = "waiting for namespaces to go"
-        let program = try checked("bpf(BPF_PROG_LOAD)", doing) { clinux_bpf_load_pass() }
-        defer { close(program) }
-        let namespace = try checked("unshare(CLONE_NEWNET)", doing) { clinux_new_network_namespace() }
-        defer { close(namespace) }
-        return try checked("bpf(BPF_LINK_CREATE)", doing) { clinux_bpf_attach_netns(program, namespace) }
-    }
-
-    private static func isAttached(_ link: Int32) throws(SocketLookupError) -> Bool {
-        var inode: UInt32 = 0
-        try checked("bpf(BPF_OBJ_GET_INFO_BY_FD)", "asking for a link's namespace") {
-            clinux_bpf_link_namespace(link, &inode)
+    /// A namespace that nothing else holds.
+    ///
+    /// A netlink socket, as ip(8) opens one in every namespace, holds its namespace for an RCU grace period after it
+    /// was closed. One is closed in the sentinel, too, so that it does not go before namespaces that were left earlier.
+    private static func sentinel() throws(SocketLookupError) -> Watch {
+        let namespace = FileDescriptor(
+            rawValue: try checked("unshare(CLONE_NEWNET)", "waiting for namespaces to go") {
+                clinux_new_network_namespace()
+            })
+        defer { try? namespace.close() }
+        try checked("socket(AF_NETLINK)", "waiting for namespaces to go") {
+            clinux_touch_netlink(namespace.rawValue)
         }
-        return inode != 0
+        return try Watch(namespace)
     }
 }

@@ -34,14 +34,6 @@ public final class Program {
 
     deinit { bpf_object__close(object) }
 
-    /// Runs the program for every lookup of a socket in a network namespace, until the link goes.
-    public func attach(to namespace: FileDescriptor) throws(SocketLookupError) -> Link {
-        let link = try checked("bpf(BPF_LINK_CREATE)", "attaching '\(name)' to a network namespace") {
-            clinux_bpf_attach_netns(descriptor, namespace.rawValue)
-        }
-        return Link(descriptor: FileDescriptor(rawValue: link))
-    }
-
     /// Runs the program for a packet that is not sent.
     ///
     /// The errno is the kernel's: 524 (ENOTSUPP) if it cannot test-run these programs, EOPNOTSUPP if the
@@ -67,7 +59,7 @@ public final class Program {
     }
 
     /// A map of the program's object; nil if it has none of that name. It belongs to the program.
-    func map(_ name: String) -> Int32? {
+    package func map(_ name: String) -> Int32? {
         let found = bpf_object__find_map_fd_by_name(object, name)
         return found < 0 ? nil : found
     }
@@ -89,28 +81,6 @@ public final class Program {
         }
         guard let descriptor = programs[wanted] else { throw .noSuchProgram(wanted, object: path, has: names) }
         return (wanted, descriptor)
-    }
-}
-
-/// A program's attachment to a network namespace. The last descriptor of a link closed detaches it.
-public final class Link {
-    private let descriptor: FileDescriptor
-
-    init(descriptor: FileDescriptor) { self.descriptor = descriptor }
-
-    // A close that fails leaves nothing to do: the descriptor is gone either way.
-    deinit { try? descriptor.close() }
-
-    /// Detaches now; the link stays, without a namespace.
-    public func detach() throws(SocketLookupError) {
-        try checked("bpf(BPF_LINK_DETACH)", "detaching a link") { bpf_link_detach(descriptor.rawValue) }
-    }
-
-    /// Replaces the program atomically: every lookup runs either the old or the new one.
-    public func update(to program: Program) throws(SocketLookupError) {
-        try checked("bpf(BPF_LINK_UPDATE)", "replacing a link's program by '\(program.name)'") {
-            clinux_bpf_update_link(descriptor.rawValue, program.descriptor)
-        }
     }
 }
 

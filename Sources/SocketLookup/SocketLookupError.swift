@@ -12,6 +12,9 @@ public enum SocketLookupError: Error, Hashable, Sendable {
     case programNotNamed(object: String, has: [String])
     /// A program without the dispatcher's maps, or with maps of another shape.
     case notADispatcher(program: String, because: String)
+    /// A program without the maps of a scripted one.
+    case notScripted(program: String)
+    case scriptTooLong(count: Int, limit: Int)
     /// A packet cannot have addresses of two families.
     case familiesDiffer(remote: Endpoint, local: Endpoint)
 
@@ -41,6 +44,8 @@ extension SocketLookupError: CustomStringConvertible {
             "\(object) has \(has.isEmpty ? "no program" : "several programs, \(list(has)): name one")"
         case .notADispatcher(let program, let because):
             "the program '\(program)' is not a dispatcher: \(because); load dispatch.bpf.o"
+        case .notScripted(let program): "the program '\(program)' takes no script: load script.bpf.o"
+        case .scriptTooLong(let count, let limit): "a script of \(count) operations is too long: it can have \(limit)"
         case .familiesDiffer(let remote, let local):
             "a packet from \(remote) to \(local) has addresses of two families: give both the same"
         case .mappedPrefix(let match):

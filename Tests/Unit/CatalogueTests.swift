@@ -33,7 +33,7 @@ struct CatalogueTests {
     @Test("the paper's families are all there")
     func families() {
         #expect(
-            Set(Catalogue.all.map(\.family))
-                == ["wildcard", "ranges", "ports", "isolation", "rebind", "order", "figure-4c", "scale", "bind"])
+            Set(Catalogue.all.map(\.family)).isSuperset(
+                of: ["wildcard", "ranges", "ports", "isolation", "rebind", "order", "figure-4c", "scale", "bind"]))
     }
 }

@@ -49,9 +49,10 @@ struct JudgementTests {
         #expect(verdict(expected, .facts(["runs": "1", "verdict": "pass", "other": "x"])).verdict == .conforms)
         let deviation = try #require(verdict(expected, .facts(["verdict": "pass"])).deviation)
         #expect(deviation.expected == "runs: 1")
-        #expect(deviation.observed == "runs: nothing known")
+        #expect(deviation.observed == "runs: nothing known (known: verdict: pass)")
         #expect(verdict(expected, .facts(["runs": "2", "verdict": "pass"])).verdict == .deviates)
         #expect(verdict(expected, .succeeded).verdict == .deviates)
+        #expect(verdict(.succeeds, .facts(["runs": "1"])).verdict == .conforms)
     }
 
     @Test("a refusal that some socket received anyway is no refusal")
@@ -74,6 +75,7 @@ struct JudgementTests {
         #expect(verdict(expected, .failed(call: "listen", errno: .addressInUse)).verdict == .deviates)
         #expect(verdict(expected, .failed(call: "bind", errno: .connectionRefused)).verdict == .deviates)
         #expect(verdict(expected, .succeeded).verdict == .deviates)
+        #expect(verdict(.succeeds, .facts(["runs": "1"])).verdict == .conforms)
     }
 
     @Test("a flood that nobody expected deviates")

@@ -71,7 +71,7 @@ func textReport() {
           step      2: load program dispatch
           expected  succeeds
           observed  kernel panic
-          kernel log, last lines
+          log, last lines
             [    1.5] BUG: ␛[31munable
             [    1.6] <end> & "trace"␀
           repeat    lab run 'my bug.yaml' --kernel 5.10

@@ -43,14 +43,67 @@ private func everything() throws -> Fixture {
                 ])),
         .close("web"), .probe(Probe(from: "b", .udp, to: v4, source: v6, fence: v4)),
         .sweep(Sweep(from: "b", .tcp, addresses: prefix, ports: .all, stride: 7)),
-        .connect(Connection("c", from: "b", .tcp, to: v4)), .exchange("c"), .load(ProgramLoad("d", object: "dispatch")),
+        .connect(Connection("c", from: "b", .tcp, to: v4)), .exchange("c"),
+        .choosePorts(PortChoice(in: "a", .tcp, to: v4, count: 3)),
+        .choosePorts(PortChoice(in: "a", .udp, to: v6, count: 3, localPorts: PortRange(53))),
+        .probe(Probe(from: "b", .udp, to: v4, lite: true)),
+        .socket(SocketDescription("l", in: "a", .udp, bind: v4, lite: true)),
+        .load(ProgramLoad("d", object: "dispatch")),
+        .load(
+            ProgramLoad(
+                "s", object: "script",
+                script: [
+                    .select("web"), .select("web", flags: [.replace, .noReuseport, .undefined]),
+                    .select(nil, flags: []), .onlyProtocol(.udp), .onlyFamily(.ipv6), .onlyLocalPort(53),
+                    .onlyRemotePort(1024), .verdict(.drop), .verdict(.pass),
+                ],
+                capabilities: [.bpf, .netAdmin, .sysAdmin, .perfmon])),
+        .script(ScriptChange("s", [])), .recorded("s"), .ran(["s", "d"]),
         .attach(Attachment("l", program: "d", to: "a")), .detach("l"),
+        .attach(Attachment("m", program: "d", to: "a", copies: 64, flags: 1, capabilities: [])),
+        .attachWithoutLink(LinklessAttachment("d", to: "a")), .detachWithoutLink(LinklessAttachment("d", to: "a")),
+        .updateLink(LinkUpdate("l", to: "s")),
+        .updateLink(LinkUpdate("l", to: "s", replacing: "d", capabilities: [.bpf])),
+        .linkInformation("l"), .query(ProgramQuery("a")), .query(ProgramQuery("a", room: 2, flags: 1)),
+        .pinLink(LinkPin("l", at: "p")), .openLink(LinkPin("o", at: "p")), .unpin("p"), .letGoOfLink("o"),
+        .removeNamespace("b"),
         .register(Registration("d", label: "yes", socket: "web")),
         .unregister(Registration("d", label: "1", socket: "web")),
         .bind(Binding("d", .tcp, prefix, ports: PortRange(53), to: "null", otherwise: .pass)),
         .unbind(Binding("d", .tcp, prefix, ports: .all, to: "web")),
         .testRun(TestRun("d", .tcp, addresses: prefix, ports: .all, remote: v6)),
+        .testRunContext(
+            ContextRun(
+                "d", ContextFields(.udp, remote: v6, local: v6), size: 80, byte: ContextByte(at: 79, 255), sizeOut: 0,
+                repetitions: 3, flags: 1, cpu: 2, batchSize: 4, dataIn: 5, dataOut: 6)),
+        .testRunContext(ContextRun("d", nil)), .context(ContextReading("d", in: "a", lookup: 2)),
+        .verify(
+            Verification(
+                [
+                    "leaked": .init([try Instruction(text: "r1 = map sockets")], reason: "Unreleased: \"x\""),
+                    "null": .init([try Instruction(text: "*(u32 *)(r10 - 4) = -1")]),
+                ], type: .socketFilter, attachType: .none, license: "Proprietary")),
+        .contextAccesses(ContextAccesses(.storeImmediate, from: -8, through: 80)),
         .flood(Flood("f", from: "b", to: v4, datagrams: 10)), .drain("web"), .drops("web"), .arrivals("web"),
+        .setOption(OptionChange(.deferAccept, of: "web")), .attachReuseport(GroupProgram("d", to: "web")),
+        .attachReuseportFilter(GroupFilter(picking: 1, to: "web")), .detachReuseport("web"), .backlog("web"),
+        .spread(Spread(from: "b", .tcp, to: v6, among: ["web"])),
+        .register(Registration("d", label: "l", socket: "web", only: .empty)),
+        .sockets(SocketRange("same", in: "a", .udp, prefix: prefix, port: 53, copies: 3)),
+        .childNamespace(ChildNamespace("c", from: "a")),
+        .icmpError(IcmpError(.tooBig, in: "a", about: "c", .server, to: v4, mtu: 1400)),
+        .icmpError(IcmpError(.portUnreachable, in: "a", about: "web")),
+        .socket(
+            SocketDescription(
+                "odd", in: "a", .tcp, bind: v4, bound: false, backlog: 0, fastOpen: 5, device: "lo", join: v6.address)),
+        .call(SocketCall(.shutdownRead, on: "web")),
+        .call(SocketCall(.close, on: "c", .server)), .call(SocketCall(.connect, on: "web", endpoint: v6, backlog: 3)),
+        .socketDiag(SocketQuery(in: "a", .udp, local: v4, remote: v4)),
+        .countSockets(SocketCount(in: "a", until: 3)), .endpoints("c"),
+        .connect(Connection("d", from: "b", .udp, to: v4, connected: true, fastOpen: false, question: false)),
+        .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", socket: "c", .client, flags: .noExist)),
+        .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", file: MapEntry.File.none)),
+        .mapEntry(MapEntry(.lookUp, 3, of: "hash", in: "d")), .unload("d"),
         .exec(Command(in: "a", "echo 'x: #y' \"z\"\nexit 3")),
     ]
     let outcomes: [Outcome] = [
@@ -75,7 +128,8 @@ private func everything() throws -> Fixture {
         summary: "Everything: a 'quoted' text, \(String(repeating: "long ", count: 40))",
         because: ["RFC 1035 §4.1", "- not a list", "{nor: this}"], tags: ["true", "x"],
         requires: [.skLookup, .testRun],
-        steps: actions.enumerated().map { Step($1, label: $0 % 2 == 0 ? "step-\($0)" : nil) } + bare + versioned,
+        steps: actions.enumerated().map { Step($1, label: $0 % 2 == 0 ? "step-\($0)" : nil, eventually: $0 % 3 == 0) }
+            + bare + versioned,
         sabotages: [
             Sabotage("none", omit: ["step-0"]),
             Sabotage("other", replace: ["step-4": [Step(.close("x"))], "step-2": [], "step-8": bare]),

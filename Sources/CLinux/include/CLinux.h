@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "events.h"
+#include "sockets.h"
 
 // MARK: libbpf
 
@@ -26,10 +27,18 @@ int clinux_bpf_load(const char *path, struct bpf_object **object);
 int clinux_bpf_load_pass(void);
 
 // Attaches a loaded sk_lookup program to the network namespace behind an fd. Returns the link's fd.
-int clinux_bpf_attach_netns(int program, int netns);
+int clinux_bpf_attach_netns(int program, int netns, uint32_t flags);
 
-// Points a link at another program.
-int clinux_bpf_update_link(int link, int program);
+// Points a link at another program; `old` is the one it must have for that, or -1.
+int clinux_bpf_update_link(int link, int program, int old);
+
+// What bpf_link_info says. Swift cannot import its union.
+struct clinux_link_information {
+    uint32_t id, type, attach_type, program, netns;
+};
+int clinux_bpf_link_information(int link, struct clinux_link_information *information);
+
+int clinux_bpf_program_id(int program, uint32_t *id);
 
 // The inode of the network namespace that a link is attached to; 0 once that is being dismantled.
 int clinux_bpf_link_namespace(int link, uint32_t *inode);
@@ -70,6 +79,18 @@ int clinux_enter_network_namespace(int netns);
 // Only the calling thread's file-system identity changes, and only for the call; a thread that could not have
 // its own back aborts.
 int clinux_socket_as(uid_t uid, int domain, int type);
+// Opens and closes a netlink socket in the network namespace behind an fd.
+int clinux_touch_netlink(int netns);
+
+// MARK: privilege
+
+// Makes only the capabilities of `mask` (bit N is capability N) effective in the calling thread; `before` is what
+// was. Those that stay permitted can be taken back by clinux_set_effective.
+int clinux_limit_effective(uint64_t mask, uint64_t *before);
+int clinux_set_effective(uint64_t mask);
+
+// A BPF file system that is mounted nowhere and goes with the fd; reach its files through /proc/self/fd/N.
+int clinux_bpf_file_system(void);
 
 // MARK: datagrams
 

@@ -30,3 +30,12 @@ int clinux_interface_running(const char *name);
 // Restricts the calling thread to the first processor it may run on; clinux_unpin, on the same thread, undoes that.
 int clinux_pin(void);
 int clinux_unpin(void);
+
+// Has a classic filter pick the same member of a reuseport group for every packet (SO_ATTACH_REUSEPORT_CBPF).
+int clinux_attach_reuseport_filter(int socket, uint32_t member);
+
+// How many connections a TCP listener has to accept.
+int clinux_accept_queue(int listener);
+
+// The processor that the calling thread is on.
+int clinux_processor(void);

@@ -11,8 +11,11 @@ final class Descriptor {
     deinit { close(raw) }
 
     /// socket(2), non-blocking.
-    static func socket(_ family: AddressFamily, _ transport: TransportProtocol) throws(KernelRefusal) -> Descriptor {
-        let raw = Glibc.socket(family.domain, transport.socketType | nonBlocking, 0)
+    static func socket(
+        _ family: AddressFamily, _ transport: TransportProtocol, lite: Bool = false
+    ) throws(KernelRefusal) -> Descriptor {
+        let raw = Glibc.socket(
+            family.domain, transport.socketType | nonBlocking, lite ? Int32(IPPROTO_UDPLITE) : 0)
         guard raw >= 0 else { throw KernelRefusal("socket") }
         return Descriptor(raw)
     }
@@ -30,8 +33,8 @@ final class Descriptor {
         guard endpoint.withSocketAddress({ Glibc.bind(raw, $0, $1) }) == 0 else { throw KernelRefusal("bind") }
     }
 
-    func listen() throws(KernelRefusal) {
-        guard Glibc.listen(raw, 4096) == 0 else { throw KernelRefusal("listen") }
+    func listen(backlog: Int? = nil) throws(KernelRefusal) {
+        guard Glibc.listen(raw, Int32(backlog ?? 4096)) == 0 else { throw KernelRefusal("listen") }
     }
 
     /// connect(2); a TCP connection may still be in progress when this returns.
@@ -102,13 +105,34 @@ final class Descriptor {
         _ = setsockopt(raw, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
     }
 
+    /// What kind of socket it is: SO_DOMAIN, SO_TYPE and SO_PROTOCOL.
+    func identity() throws(KernelRefusal) -> (domain: UInt32, type: UInt32, protocol: UInt32) {
+        var values: [UInt32] = []
+        for option in [SO_DOMAIN, SO_TYPE, SO_PROTOCOL] {
+            var value: UInt32 = 0
+            var size = socklen_t(MemoryLayout<UInt32>.size)
+            guard getsockopt(raw, SOL_SOCKET, option, &value, &size) == 0 else { throw KernelRefusal("getsockopt") }
+            values.append(value)
+        }
+        return (values[0], values[1], values[2])
+    }
+
     /// The port that the socket is bound to; nil for none.
-    var localPort: UInt16? {
+    var localPort: UInt16? { localEndpoint?.port }
+
+    var localEndpoint: Endpoint? { endpoint(getsockname) }
+
+    /// Whom the socket is connected to; nil for nobody.
+    var peerEndpoint: Endpoint? { endpoint(getpeername) }
+
+    private func endpoint(
+        _ call: (Int32, UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> Endpoint? {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let result = withUnsafeMutablePointer(to: &storage) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(raw, $0, &size) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { call(raw, $0, &size) }
         }
-        return result == 0 ? Endpoint(storage)?.port : nil
+        return result == 0 ? Endpoint(storage) : nil
     }
 }

@@ -58,7 +58,15 @@ public final class Executor {
             world.reportWork = { report(.working(step: number)) }
             do {
                 let expectation = try step.expectation(for: version)
-                let observation = try await world.observe(step.action)
+                var observation = try await world.observe(step.action)
+                let deadline = world.deadline
+                while step.eventually, ContinuousClock.now < deadline,
+                    !expectation.outcome.matches(observation.event, asked: step.action.asked)
+                {
+                    // Nothing announces what is waited for.
+                    try await Task.sleep(for: .milliseconds(5))
+                    observation = try await world.observe(step.action)
+                }
                 report(.observed(step: number, observation))
                 guard expectation.outcome.matches(observation.event, asked: step.action.asked) else { break }
             } catch {
@@ -88,14 +96,16 @@ extension World {
                 throw ExecutorError.call(refusal.call, errno: refusal.errno, doing: action.summary)
             }
             return Observation(.failed(call: refusal.call, errno: refusal.errno))
-        } catch SocketLookupError.call(let call, let errno, _, _) {
-            return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)))
+        } catch SocketLookupError.call(let call, let errno, _, let log) {
+            let lines = (log ?? "").split(separator: "\n").map(String.init)
+            return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)), log: lines.suffix(12))
         }
     }
 
     private func perform(_ action: Action) async throws -> Observation {
         switch action {
         case .namespace(let name): try await makeNamespace(name)
+        case .removeNamespace(let name): try await removeNamespace(name)
         case .devicePair(let pair): try await make(pair)
         case .addAddress(let assignment): try await change(assignment, "add")
         case .removeAddress(let assignment): try await change(assignment, "del")
@@ -103,6 +113,8 @@ extension World {
         case .route(let route): try await add(route)
         case .sysctl(let control): try set(control)
         case .exec(let command): return Observation(try await run(command))
+        case .childNamespace(let child): try await makeNamespace(child.name, from: namespace(child.parent))
+        case .countSockets(let count): return Observation(.counted(try await self.count(count)))
         default: return try pinned { try performOnSockets(action) }
         }
         return Observation(.succeeded)
@@ -115,17 +127,43 @@ extension World {
         case .sockets(let range): return try open(range)
         case .close(let name): try close(name)
         case .binds(let sequence): return Observation(.facts(try bind(sequence)))
+        case .setOption(let change): try self.change(change)
         case .probe(let probe): return Observation(try ask(probe))
         case .sweep(let sweep): return Observation(.answers(try ask(sweep)))
         case .connect(let connection): return Observation(try connect(connection))
         case .exchange(let name): return Observation(try exchange(name))
+        case .spread(let spread): return Observation(.facts(try self.spread(spread)))
         case .load(let load): try self.load(load)
+        case .script(let change):
+            if try changeGroupProgram(change) { break }
+            try self.change(change)
+        case .recorded(let name):
+            if let facts = try recordedByGroupProgram(name) { return Observation(.facts(facts)) }
+            return Observation(.facts(try recorded(name)))
+        case .ran(let names): return Observation(.facts(try ran(names)))
+        case .attachReuseport(let attachment): try attach(attachment)
+        case .attachReuseportFilter(let filter): try attach(filter)
+        case .detachReuseport(let name): try detachGroupProgram(name)
+        case .backlog(let name): return Observation(.facts(try backlog(of: name)))
         case .attach(let attachment): try attach(attachment)
-        case .detach(let link): try detach(link)
+        case .attachWithoutLink(let attachment): try attachWithoutLink(attachment)
+        case .detachWithoutLink(let attachment): try detachWithoutLink(attachment)
+        case .updateLink(let update): try self.update(update)
+        case .linkInformation(let name): return Observation(.facts(try information(of: name)))
+        case .query(let query): return Observation(.facts(try self.query(query)))
+        case .pinLink(let pin): try self.pin(pin)
+        case .openLink(let pin): try openPinned(pin)
+        case .unpin(let name): try unpin(name)
+        case .letGoOfLink(let name): try letGo(ofLink: name)
+        case .detach(let name): try link(name).detach()
         case .register(let registration):
+            if try registerWithGroupProgram(registration) { break }
+            if try registerWithScript(registration) { break }
             try dispatcher(registration.dispatcher)
                 .register(server(registration.socket).descriptor.file, under: registration.label)
         case .unregister(let registration):
+            if try unregisterFromGroupProgram(registration) { break }
+            if try unregisterFromScript(registration) { break }
             try dispatcher(registration.dispatcher)
                 .unregister(server(registration.socket).descriptor.file, from: registration.label)
         case .bind(let binding):
@@ -136,11 +174,23 @@ extension World {
             try dispatcher(binding.dispatcher).unbind(
                 binding.protocol, binding.prefix, binding.ports, from: binding.label)
         case .testRun(let run): return Observation(.answers(try testRun(run)))
+        case .testRunContext(let run): return Observation(try testRun(run))
+        case .context(let reading): return Observation(.facts(try read(reading)))
+        case .verify(let verification): return Observation(.facts(try verify(verification)))
+        case .contextAccesses(let accesses): return Observation(.facts(try tryAccesses(accesses)))
         case .flood(let flood): return try send(flood)
         case .drain(let name): return Observation(.received(try drain(name)))
         case .drops(let name): return Observation(.counted(try server(name).descriptor.drops()))
         case .arrivals(let name): return Observation(.counted(try arrivals(name)))
-        case .namespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl, .exec:
+        case .icmpError(let error): return Observation(.facts(try inject(error)))
+        case .call(let call): try perform(call)
+        case .socketDiag(let query): return Observation(.facts(try look(for: query)))
+        case .endpoints(let name): return Observation(.facts(try endpoints(of: name)))
+        case .choosePorts(let choice): return Observation(.facts(try choosePorts(choice)))
+        case .mapEntry(let entry): return try change(entry)
+        case .unload(let name): try unload(name)
+        case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,
+            .exec, .childNamespace, .countSockets:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")
         }
         return Observation(.succeeded)

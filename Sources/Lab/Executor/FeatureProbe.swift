@@ -1,4 +1,5 @@
 import Addressing
+import CLinux
 import Glibc
 import SocketLookup
 import SystemPackage
@@ -11,8 +12,37 @@ struct FeatureProbe {
         switch feature {
         case .skLookup: try KernelSupport.skLookup()
         case .testRun: try KernelSupport.testRun()
+        case .listenerMigration: try Namespace(name: "probe").has("net.ipv4.tcp_migrate_req")
+        case .ingressIndex: try hasIngressIndex()
         case .ipv6: try hasIPv6()
         case .devicePair: try await hasDevicePairs()
+        case .ownTCPTable: try hasControl("net.ipv4.tcp_child_ehash_entries")
+        case .ownUDPTable: try hasControl("net.ipv4.udp_child_hash_entries")
+        case .synCookies: try hasControl("net.ipv4.tcp_syncookies")
+        case .socketDiag: try await hasSocketDiag()
+        case .mptcp: hasMPTCP()
+        case .unprivilegedBPFDisabled: try refusesUnprivileged()
+        }
+    }
+
+    private func refusesUnprivileged() throws -> Bool {
+        let namespace = try Namespace(name: "probe")
+        let key = "kernel.unprivileged_bpf_disabled"
+        // Where it does not exist, nothing forbids anything.
+        guard try namespace.has(key) else { return false }
+        return try namespace.read("/proc/sys/kernel/unprivileged_bpf_disabled").first != "0"
+    }
+
+    private func hasIngressIndex() throws -> Bool {
+        let program = try ["r0 = *(u32 *)(r1 + 64)", "r0 = 1", "exit"].map { try Instruction(text: $0) }
+        switch verify(
+            program.flatMap(\.words), type: BPF_PROG_TYPE_SK_LOOKUP, attachType: BPF_SK_LOOKUP, license: "GPL")
+        {
+        case .accepted: return true
+        case .refused(EACCES, _): return false
+        case .refused(let errno, _):
+            throw ExecutorError.call(
+                "bpf(BPF_PROG_LOAD)", errno: ErrorNumber(rawValue: errno), doing: "probing for ingress_ifindex")
         }
     }
 
@@ -23,6 +53,34 @@ struct FeatureProbe {
         } catch  where error.errno.rawValue == EAFNOSUPPORT {
             return false
         }
+    }
+
+    private func hasControl(_ key: String) throws -> Bool {
+        try Namespace(name: "probe").has(key)
+    }
+
+    /// Looks for a socket that there is, of each protocol.
+    private func hasSocketDiag() async throws -> Bool {
+        let world = try World(programs: programs)
+        try await world.makeNamespace("probe")
+        for transport in TransportProtocol.allCases {
+            let local = Endpoint(.loopback(.ipv4), 1)
+            try world.open(SocketDescription(transport.rawValue, in: "probe", transport, bind: local))
+            do {
+                let remote = Endpoint(.loopback(.ipv4), 2)
+                _ = try world.look(for: SocketQuery(in: "probe", transport, local: local, remote: remote))
+            } catch let refusal as KernelRefusal where refusal.call == "socket" || refusal.errno.rawValue == ENOENT {
+                return false
+            }
+        }
+        return true
+    }
+
+    private func hasMPTCP() -> Bool {
+        let raw = clinux_mptcp_socket(AF_INET)
+        guard raw >= 0 else { return false }
+        Glibc.close(raw)
+        return true
     }
 
     private func hasDevicePairs() async throws -> Bool {

@@ -8,10 +8,18 @@ final class Namespace {
     let name: String
     private let descriptor: Int32
 
-    init(name: String) throws(ExecutorError) {
-        let descriptor = clinux_new_network_namespace()
+    /// Makes it from within `parent`, or else the calling thread's: a few of a namespace's properties, such as the
+    /// size of its tables of sockets, are decided by its parent's sysctls.
+    init(name: String, parent: Namespace? = nil) throws {
+        let descriptor =
+            if let parent {
+                try parent.enter { clinux_new_network_namespace() }
+            } else {
+                clinux_new_network_namespace()
+            }
         guard descriptor >= 0 else {
-            throw .call("unshare", errno: ErrorNumber(returned: descriptor), doing: "making namespace \(name)")
+            throw ExecutorError.call(
+                "unshare", errno: ErrorNumber(returned: descriptor), doing: "making namespace \(name)")
         }
         self.name = name
         self.descriptor = descriptor
@@ -24,6 +32,15 @@ final class Namespace {
 
     /// The open namespace, to attach programs to.
     var rawDescriptor: Int32 { descriptor }
+
+    /// The number by which the kernel tells namespaces apart.
+    func inode() throws -> UInt64 {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            throw ExecutorError.call("fstat", errno: .current, doing: "examining namespace \(name)")
+        }
+        return UInt64(status.st_ino)
+    }
 
     /// Runs `body` with the calling thread in this namespace.
     ///

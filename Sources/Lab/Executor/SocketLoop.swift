@@ -36,7 +36,7 @@ final class SocketLoop {
 
     func add(_ server: Server) throws(ExecutorError) {
         // A TCP socket that does not listen has nothing to serve, and epoll would report it hung up for ever.
-        guard server.transport == .udp || server.listening else { return }
+        guard server.transport == .udp || server.listening, !server.paused else { return }
         try watch(server.descriptor, CLINUX_READABLE, as: .server(server))
     }
 
@@ -50,6 +50,21 @@ final class SocketLoop {
         _ = clinux_epoll_remove(epoll.raw, descriptor.raw)
         watched[identifier] = nil
     }
+
+    /// The accepted end of a client's connection; nil where there is none, or none any more.
+    func accepted(for client: Client) -> AcceptedConnection? {
+        guard client.transport == .tcp, let endpoint = client.descriptor.localEndpoint else { return nil }
+        let found = accepted.filter { $0.peer == endpoint && $0.descriptor.localEndpoint == client.destination }
+        return found.first
+    }
+
+    /// Every accepted connection that is still open.
+    var accepted: [AcceptedConnection] {
+        watched.values.compactMap { if case .accepted(let connection) = $0 { connection } else { nil } }
+    }
+
+    /// Takes what is ready now, and waits for nothing.
+    func serveWhatIsReady() throws { while try handleReady(waiting: 0) {} }
 
     func forgetArrivals() { arrivals = [] }
 
@@ -67,7 +82,7 @@ final class SocketLoop {
         while true {
             let held = condition()
             if held {
-                while try handleReady(waiting: 0) {}
+                try serveWhatIsReady()
                 return true
             }
             let left = ContinuousClock.now.duration(to: deadline)

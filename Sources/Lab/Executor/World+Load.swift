@@ -5,6 +5,8 @@ extension World {
     /// Sends the datagrams of a flood; nothing is read meanwhile.
     func send(_ flood: Flood) throws -> Observation {
         let client = try namespace(flood.from).enter { try Descriptor.socket(flood.to.address.family, .udp) }
+        // Without it the kernel refuses to send to a broadcast address (EACCES).
+        try client.set(SOL_SOCKET, SO_BROADCAST)
         let bytes = Message.flood(name: flood.name).bytes(size: flood.bytes)
         for _ in 0..<flood.datagrams {
             try Task.checkCancellation()

@@ -10,25 +10,22 @@ extension World {
         guard access(object.string, R_OK) == 0 else {
             throw ExecutorError.unknown(kind: "program object", name: load.object)
         }
-        let program = try Program(object: object, named: load.object)
+        let program = try limited(to: load.capabilities) { try Program(object: object, named: load.object) }
         loaded[load.name] = program
+        if load.object.hasPrefix("reuseport") {
+            return try prepareGroupProgram(load, program)
+        }
+        if let operations = load.script {
+            var script = LoadedScript(try ScriptedProgram(program))
+            try script.perform(operations)
+            scripts[load.name] = script
+            return
+        }
         do {
             dispatchers[load.name] = try Dispatcher(program)
         } catch SocketLookupError.notADispatcher {
             // One of the programs that show one behaviour each.
         }
-    }
-
-    func attach(_ attachment: Attachment) throws {
-        try unused(links[attachment.link] != nil, "link", attachment.link)
-        let namespace = try namespace(attachment.namespace)
-        links[attachment.link] = try program(attachment.program)
-            .attach(to: FileDescriptor(rawValue: namespace.rawDescriptor))
-    }
-
-    func detach(_ name: String) throws {
-        try link(name).detach()
-        links[name] = nil
     }
 
     /// Asks a program, without a packet, whom it would pick for each endpoint.

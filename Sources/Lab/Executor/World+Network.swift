@@ -5,9 +5,9 @@ import Subprocess
 import SystemPackage
 
 extension World {
-    func makeNamespace(_ name: String) async throws {
+    func makeNamespace(_ name: String, from parent: Namespace? = nil) async throws {
         try unused(namespaces[name] != nil, "namespace", name)
-        let namespace = try Namespace(name: name)
+        let namespace = try Namespace(name: name, parent: parent)
         namespaces[name] = namespace
         try await ip(["link set lo up"], in: namespace)
         // A namespace copies these from the first one, and on a router's or container host's they are on; a

@@ -6,7 +6,9 @@ extension World {
         loop.forgetArrivals()
         let client: Client
         do {
-            client = try open(probe.protocol, from: probe.from, to: probe.to, source: probe.source)
+            client = try open(
+                probe.protocol, from: probe.from, to: probe.to, source: probe.source,
+                options: ClientOptions(lite: probe.lite ?? false))
         } catch let refusal as KernelRefusal {
             return self.event(ofFailure: refusal.call, refusal.errno)
         }
@@ -29,7 +31,10 @@ extension World {
         loop.forgetArrivals()
         do {
             let client = try open(
-                connection.protocol, from: connection.from, to: connection.to, source: connection.source)
+                connection.protocol, from: connection.from, to: connection.to, source: connection.source,
+                options: ClientOptions(
+                    connected: connection.connected ?? false, fastOpen: connection.fastOpen ?? false,
+                    asks: connection.question ?? true))
             connections[connection.name] = client
             return try wait(for: client)
         } catch let refusal as KernelRefusal {
@@ -101,11 +106,12 @@ extension World {
     }
 
     private func open(
-        _ transport: TransportProtocol, from name: String, to endpoint: Endpoint, source: Endpoint?
+        _ transport: TransportProtocol, from name: String, to endpoint: Endpoint, source: Endpoint?,
+        options: ClientOptions = ClientOptions()
     ) throws -> Client {
         let nonce = loop.nonce()
         let client = try namespace(name).enter {
-            try Client(transport, to: endpoint, source: source, nonce: nonce)
+            try Client(transport, to: endpoint, source: source, nonce: nonce, options: options)
         }
         try loop.add(client)
         return client
@@ -127,6 +133,7 @@ extension World {
         case .answered(let name, let source): .answered(by: name, from: source, received: received)
         case .failed(_, .connectionRefused): .refused(received: received)
         case .failed(let call, let errno): .failed(call: call, errno: errno)
+        case .connected: .succeeded
         case .connecting, .waiting: .timedOut(received: received)
         }
     }
@@ -140,7 +147,7 @@ extension Client {
     fileprivate var isDecided: Bool {
         switch state {
         case .connecting, .waiting: false
-        case .answered, .failed: true
+        case .connected, .answered, .failed: true
         }
     }
 }

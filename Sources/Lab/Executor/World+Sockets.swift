@@ -14,8 +14,10 @@ extension World {
         var opened: [(String, Server)] = []
         try namespace(range.namespace).enter {
             var offset: UInt128 = 0
-            while let address = range.prefix.address(at: offset) {
-                let name = memberName(range.name, address)
+            while let address = range.prefix.address(at: range.copies == nil ? offset : 0),
+                offset < range.copies ?? .max
+            {
+                let name = range.copies == nil ? memberName(range.name, address) : "\(range.name)[\(offset + 1)]"
                 try unused(servers[name] != nil, "socket", name)
                 let description = SocketDescription(
                     name, in: range.namespace, range.protocol, bind: Endpoint(address, range.port),

@@ -1,3 +1,4 @@
+import Addressing
 import SocketLookup
 import SystemPackage
 
@@ -10,7 +11,13 @@ final class World {
     var connections: [String: Client] = [:]
     var loaded: [String: Program] = [:]
     var dispatchers: [String: Dispatcher] = [:]
+    /// Who got the flows of each endpoint, when they were spread last.
+    var spreads: [Endpoint: [String]] = [:]
+    var groupPrograms: [String: LoadedGroupProgram] = [:]
+    var scripts: [String: LoadedScript] = [:]
     var links: [String: Link] = [:]
+    /// Made when the first link is pinned; its pins go with it.
+    var bpfFileSystem: Descriptor?
     var deviceCount = 0
     /// Told now and then by steps that take long.
     var reportWork: () -> Void = {}

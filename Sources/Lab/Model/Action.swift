@@ -5,31 +5,64 @@ import SocketLookup
 public enum Action: Hashable, Sendable {
     // Network
     case namespace(String)
+    case removeNamespace(String)
     case devicePair(DevicePair)
     case addAddress(AddressAssignment)
     case removeAddress(AddressAssignment)
     case localPrefix(LocalPrefix)
     case route(Route)
     case sysctl(SystemControl)
+    case childNamespace(ChildNamespace)
+    case icmpError(IcmpError)
     // Sockets
     case socket(SocketDescription)
     case sockets(SocketRange)
     case close(String)
     case binds(BindSequence)
+    case setOption(OptionChange)
+    case call(SocketCall)
+    case socketDiag(SocketQuery)
+    case countSockets(SocketCount)
     // Connections and probes
     case probe(Probe)
     case sweep(Sweep)
     case connect(Connection)
     case exchange(String)
+    case spread(Spread)
+    case endpoints(String)
+    case choosePorts(PortChoice)
     // sk_lookup
     case load(ProgramLoad)
+    case script(ScriptChange)
+    case recorded(String)
+    case ran([String])
     case attach(Attachment)
+    case attachWithoutLink(LinklessAttachment)
+    case detachWithoutLink(LinklessAttachment)
+    case updateLink(LinkUpdate)
+    case linkInformation(String)
+    case query(ProgramQuery)
+    case pinLink(LinkPin)
+    case openLink(LinkPin)
+    case unpin(String)
+    case letGoOfLink(String)
     case detach(String)
     case register(Registration)
     case unregister(Registration)
     case bind(Binding)
     case unbind(Binding)
     case testRun(TestRun)
+    case mapEntry(MapEntry)
+    case unload(String)
+    // Reuseport groups
+    case attachReuseport(GroupProgram)
+    case attachReuseportFilter(GroupFilter)
+    case detachReuseport(String)
+    case backlog(String)
+    case testRunContext(ContextRun)
+    case context(ContextReading)
+    case verify(Verification)
+    case contextAccesses(ContextAccesses)
     // Load
     case flood(Flood)
     case drain(String)
@@ -118,6 +151,12 @@ public enum SocketOption: String, Hashable, Sendable, Codable, CaseIterable {
     case dualStack = "dual-stack"
     case freeBind = "freebind"
     case transparent
+    /// SO_INCOMING_CPU: the processor on which every step is performed,
+    case thisProcessor = "this-processor"
+    /// or one that performs none.
+    case otherProcessor = "other-processor"
+    /// TCP_DEFER_ACCEPT: a connection is none before the client has sent data.
+    case deferAccept = "defer-accept"
 }
 
 /// A server's socket: created, bound, listening if TCP, and answering every message with its own name.
@@ -134,11 +173,31 @@ public struct SocketDescription: Hashable, Sendable {
     public var connect: Endpoint?
     /// SO_RCVBUF in bytes, as set (the kernel doubles it); nil leaves the default.
     public var receiveBuffer: Int?
+    /// False leaves bind() out: `bind` then says no more than the family.
+    public var bound: Bool?
+    /// listen()'s; nil for more than any fixture needs.
+    public var backlog: Int?
+    /// How many connections may be pending with data in their SYN (TCP_FASTOPEN); nil leaves that off.
+    public var fastOpen: Int?
+    /// SO_BINDTODEVICE.
+    public var device: String?
+    /// A multicast group to join, on `device` or else on loopback.
+    public var join: IPAddress?
+    /// Whether it is a socket of UDP-Lite (RFC 3828) in place of UDP.
+    public var lite: Bool?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, bind: Endpoint,
-        options: [SocketOption] = [], listen: Bool = true, connect: Endpoint? = nil, receiveBuffer: Int? = nil
+        options: [SocketOption] = [], listen: Bool = true, connect: Endpoint? = nil, receiveBuffer: Int? = nil,
+        bound: Bool? = nil, backlog: Int? = nil, fastOpen: Int? = nil, device: String? = nil, join: IPAddress? = nil,
+        lite: Bool? = nil
     ) {
+        self.lite = lite
+        self.bound = bound
+        self.backlog = backlog
+        self.fastOpen = fastOpen
+        self.device = device
+        self.join = join
         self.name = name
         self.namespace = namespace
         self.protocol = `protocol`
@@ -162,11 +221,14 @@ public struct SocketRange: Hashable, Sendable {
     public var receiveBuffer: Int?
     /// Whether the number of sockets, the time to open them and the kernel memory they take are reported.
     public var measured: Bool
+    /// So many on the first address instead, as a reuseport group may have: `name[1]` and so on.
+    public var copies: Int?
 
     public init(
         _ name: String, in namespace: String, _ protocol: TransportProtocol, prefix: Prefix, port: UInt16,
-        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false
+        options: [SocketOption] = [], receiveBuffer: Int? = nil, measured: Bool = false, copies: Int? = nil
     ) {
+        self.copies = copies
         self.measured = measured
         self.options = options
         self.receiveBuffer = receiveBuffer
@@ -188,10 +250,14 @@ public struct Probe: Hashable, Sendable {
     /// An endpoint that answers, asked right after: once it has, the probe's own packet has been dealt with,
     /// so silence is known without waiting.
     public var fence: Endpoint?
+    /// Whether it is a datagram of UDP-Lite (RFC 3828) in place of UDP.
+    public var lite: Bool?
 
     public init(
-        from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil, fence: Endpoint? = nil
+        from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil, fence: Endpoint? = nil,
+        lite: Bool? = nil
     ) {
+        self.lite = lite
         self.from = from
         self.protocol = `protocol`
         self.to = to
@@ -227,50 +293,49 @@ public struct Connection: Hashable, Sendable, Codable {
     public var `protocol`: TransportProtocol
     public var to: Endpoint
     public var source: Endpoint?
+    /// Whether a UDP client connects its socket, and so takes an answer only from the endpoint it asked.
+    public var connected: Bool?
+    /// Whether a TCP client sends its question in the SYN (RFC 7413).
+    public var fastOpen: Bool?
+    /// False opens the connection and asks nothing; an `exchange` may ask later.
+    public var question: Bool?
 
     public init(
-        _ name: String, from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil
+        _ name: String, from: String, _ protocol: TransportProtocol, to: Endpoint, source: Endpoint? = nil,
+        connected: Bool? = nil, fastOpen: Bool? = nil, question: Bool? = nil
     ) {
         self.name = name
         self.from = from
         self.protocol = `protocol`
         self.to = to
         self.source = source
+        self.connected = connected
+        self.fastOpen = fastOpen
+        self.question = question
+    }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, from, `protocol`, to, source, connected, fastOpen = "fast-open", question
     }
 }
 
-/// Loads a BPF object. `dispatch` is the product's dispatcher; the others show one behaviour each.
-public struct ProgramLoad: Hashable, Sendable, Codable {
-    public var name: String
-    /// The object's name: `dispatch` is `bpf/dispatch.bpf.c`, `pass` is `bpf/probes/pass.bpf.c`.
-    public var object: String
-
-    public init(_ name: String, object: String) {
-        self.name = name
-        self.object = object
-    }
-}
-
-/// Attaches a loaded program to a namespace, under a link's name.
-public struct Attachment: Hashable, Sendable, Codable {
-    public var link: String
-    public var program: String
-    public var namespace: String
-
-    public init(_ link: String, program: String, to namespace: String) {
-        self.link = link
-        self.program = program
-        self.namespace = namespace
-    }
-}
-
-/// Puts a socket under a label of a dispatcher, or takes it away.
+/// Puts a socket under a label of a dispatcher or of a script, or takes it away.
 public struct Registration: Hashable, Sendable, Codable {
     public var dispatcher: String
     public var label: String
     public var socket: String
+    /// Refused unless what is under the label, in a reuseport program, is as said; nil takes either.
+    public var only: SlotCondition?
 
-    public init(_ dispatcher: String, label: String, socket: String) {
+    public enum SlotCondition: String, Hashable, Sendable, Codable {
+        /// BPF_NOEXIST
+        case empty
+        /// BPF_EXIST
+        case full
+    }
+
+    public init(_ dispatcher: String, label: String, socket: String, only: SlotCondition? = nil) {
+        self.only = only
         self.dispatcher = dispatcher
         self.label = label
         self.socket = socket
@@ -354,6 +419,7 @@ public struct Command: Hashable, Sendable, Codable {
 extension SocketDescription: Codable {
     private enum CodingKeys: String, CodingKey {
         case name, namespace, `protocol`, bind, options, listen, connect, receiveBuffer = "receive-buffer"
+        case bound, backlog, fastOpen = "fast-open", device, join, lite
     }
 
     public init(from decoder: any Decoder) throws {
@@ -366,16 +432,23 @@ extension SocketDescription: Codable {
         listen = try container.decodeIfPresent(Bool.self, forKey: .listen) ?? true
         connect = try container.decodeIfPresent(Endpoint.self, forKey: .connect)
         receiveBuffer = try container.decodeIfPresent(Int.self, forKey: .receiveBuffer)
+        bound = try container.decodeIfPresent(Bool.self, forKey: .bound)
+        backlog = try container.decodeIfPresent(Int.self, forKey: .backlog)
+        fastOpen = try container.decodeIfPresent(Int.self, forKey: .fastOpen)
+        device = try container.decodeIfPresent(String.self, forKey: .device)
+        join = try container.decodeIfPresent(IPAddress.self, forKey: .join)
+        lite = try container.decodeIfPresent(Bool.self, forKey: .lite)
     }
 }
 
 extension SocketRange: Codable {
     private enum CodingKeys: String, CodingKey {
-        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured
+        case name, namespace, `protocol`, prefix, port, options, receiveBuffer = "receive-buffer", measured, copies
     }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
+        copies = try container.decodeIfPresent(Int.self, forKey: .copies)
         measured = try container.decodeIfPresent(Bool.self, forKey: .measured) ?? false
         name = try container.decode(String.self, forKey: .name)
         namespace = try container.decode(String.self, forKey: .namespace)

@@ -4,11 +4,12 @@ import Addressing
 // names its action, beside `label` and `expect`; an expectation one with a key that names its outcome.
 
 extension Step: Codable {
-    private enum CodingKeys: String, CodingKey { case label, expect }
+    private enum CodingKeys: String, CodingKey { case label, eventually, expect }
 
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         label = try container.decodeIfPresent(String.self, forKey: .label)
+        eventually = try container.decodeIfPresent(Bool.self, forKey: .eventually) ?? false
         action = try Action(from: decoder)
         guard container.contains(.expect) else {
             expect = []
@@ -25,6 +26,7 @@ extension Step: Codable {
         try action.encode(to: encoder)
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encodeIfPresent(label, forKey: .label)
+        if eventually { try container.encode(true, forKey: .eventually) }
         if expect.count == 1 {
             try container.encode(expect[0], forKey: .expect)
         } else if !expect.isEmpty {
@@ -35,10 +37,22 @@ extension Step: Codable {
 
 extension Action: Codable {
     private enum CodingKeys: String, CodingKey, CaseIterable {
-        case namespace, devicePair = "device-pair", addAddress = "add-address", removeAddress = "remove-address"
+        case namespace, removeNamespace = "remove-namespace", devicePair = "device-pair", addAddress = "add-address",
+            removeAddress = "remove-address"
         case localPrefix = "local-prefix"
-        case route, sysctl, socket, sockets, close, binds, probe, sweep, connect, exchange, load, attach, detach
-        case register, unregister, bind, unbind, testRun = "test-run", flood, drain, drops, arrivals, exec
+        case route, sysctl, socket, sockets, close, binds, setOption = "set-option", probe, sweep, connect, exchange,
+            spread,
+            load, script, recorded, ran, attach
+        case attachWithoutLink = "attach-without-link", detachWithoutLink = "detach-without-link"
+        case updateLink = "update-link", linkInformation = "link-information", query, pinLink = "pin-link"
+        case openLink = "open-link", unpin, letGoOfLink = "let-go-of-link", detach
+        case register, unregister, bind, unbind, testRun = "test-run"
+        case attachReuseport = "attach-reuseport", attachReuseportFilter = "attach-reuseport-filter"
+        case detachReuseport = "detach-reuseport", backlog, flood, drain, drops, arrivals, exec
+        case childNamespace = "child-namespace", icmpError = "icmp-error", call, socketDiag = "socket-diag"
+        case countSockets = "count-sockets", endpoints, mapEntry = "map-entry", unload
+        case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
+        case choosePorts = "choose-ports"
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -67,11 +81,26 @@ extension Action: Codable {
             case .sockets: .sockets(try value())
             case .close: .close(try value())
             case .binds: .binds(try value())
+            case .setOption: .setOption(try value())
             case .probe: .probe(try value())
             case .sweep: .sweep(try value())
             case .connect: .connect(try value())
             case .exchange: .exchange(try value())
+            case .spread: .spread(try value())
             case .load: .load(try value())
+            case .removeNamespace: .removeNamespace(try value())
+            case .script: .script(try value())
+            case .recorded: .recorded(try value())
+            case .ran: .ran(try value())
+            case .attachWithoutLink: .attachWithoutLink(try value())
+            case .detachWithoutLink: .detachWithoutLink(try value())
+            case .updateLink: .updateLink(try value())
+            case .linkInformation: .linkInformation(try value())
+            case .query: .query(try value())
+            case .pinLink: .pinLink(try value())
+            case .openLink: .openLink(try value())
+            case .unpin: .unpin(try value())
+            case .letGoOfLink: .letGoOfLink(try value())
             case .attach: .attach(try value())
             case .detach: .detach(try value())
             case .register: .register(try value())
@@ -79,11 +108,28 @@ extension Action: Codable {
             case .bind: .bind(try value())
             case .unbind: .unbind(try value())
             case .testRun: .testRun(try value())
+            case .attachReuseport: .attachReuseport(try value())
+            case .attachReuseportFilter: .attachReuseportFilter(try value())
+            case .detachReuseport: .detachReuseport(try value())
+            case .backlog: .backlog(try value())
+            case .testRunContext: .testRunContext(try value())
+            case .context: .context(try value())
+            case .verify: .verify(try value())
+            case .contextAccesses: .contextAccesses(try value())
             case .flood: .flood(try value())
             case .drain: .drain(try value())
             case .drops: .drops(try value())
             case .arrivals: .arrivals(try value())
             case .exec: .exec(try value())
+            case .childNamespace: .childNamespace(try value())
+            case .icmpError: .icmpError(try value())
+            case .call: .call(try value())
+            case .socketDiag: .socketDiag(try value())
+            case .countSockets: .countSockets(try value())
+            case .endpoints: .endpoints(try value())
+            case .choosePorts: .choosePorts(try value())
+            case .mapEntry: .mapEntry(try value())
+            case .unload: .unload(try value())
             }
     }
 
@@ -101,11 +147,26 @@ extension Action: Codable {
         case .sockets(let value): try container.encode(value, forKey: .sockets)
         case .close(let value): try container.encode(value, forKey: .close)
         case .binds(let value): try container.encode(value, forKey: .binds)
+        case .setOption(let value): try container.encode(value, forKey: .setOption)
         case .probe(let value): try container.encode(value, forKey: .probe)
         case .sweep(let value): try container.encode(value, forKey: .sweep)
         case .connect(let value): try container.encode(value, forKey: .connect)
         case .exchange(let value): try container.encode(value, forKey: .exchange)
+        case .spread(let value): try container.encode(value, forKey: .spread)
         case .load(let value): try container.encode(value, forKey: .load)
+        case .removeNamespace(let value): try container.encode(value, forKey: .removeNamespace)
+        case .script(let value): try container.encode(value, forKey: .script)
+        case .recorded(let value): try container.encode(value, forKey: .recorded)
+        case .ran(let value): try container.encode(value, forKey: .ran)
+        case .attachWithoutLink(let value): try container.encode(value, forKey: .attachWithoutLink)
+        case .detachWithoutLink(let value): try container.encode(value, forKey: .detachWithoutLink)
+        case .updateLink(let value): try container.encode(value, forKey: .updateLink)
+        case .linkInformation(let value): try container.encode(value, forKey: .linkInformation)
+        case .query(let value): try container.encode(value, forKey: .query)
+        case .pinLink(let value): try container.encode(value, forKey: .pinLink)
+        case .openLink(let value): try container.encode(value, forKey: .openLink)
+        case .unpin(let value): try container.encode(value, forKey: .unpin)
+        case .letGoOfLink(let value): try container.encode(value, forKey: .letGoOfLink)
         case .attach(let value): try container.encode(value, forKey: .attach)
         case .detach(let value): try container.encode(value, forKey: .detach)
         case .register(let value): try container.encode(value, forKey: .register)
@@ -113,11 +174,28 @@ extension Action: Codable {
         case .bind(let value): try container.encode(value, forKey: .bind)
         case .unbind(let value): try container.encode(value, forKey: .unbind)
         case .testRun(let value): try container.encode(value, forKey: .testRun)
+        case .attachReuseport(let value): try container.encode(value, forKey: .attachReuseport)
+        case .attachReuseportFilter(let value): try container.encode(value, forKey: .attachReuseportFilter)
+        case .detachReuseport(let value): try container.encode(value, forKey: .detachReuseport)
+        case .backlog(let value): try container.encode(value, forKey: .backlog)
+        case .testRunContext(let value): try container.encode(value, forKey: .testRunContext)
+        case .context(let value): try container.encode(value, forKey: .context)
+        case .verify(let value): try container.encode(value, forKey: .verify)
+        case .contextAccesses(let value): try container.encode(value, forKey: .contextAccesses)
         case .flood(let value): try container.encode(value, forKey: .flood)
         case .drain(let value): try container.encode(value, forKey: .drain)
         case .drops(let value): try container.encode(value, forKey: .drops)
         case .arrivals(let value): try container.encode(value, forKey: .arrivals)
         case .exec(let value): try container.encode(value, forKey: .exec)
+        case .childNamespace(let value): try container.encode(value, forKey: .childNamespace)
+        case .icmpError(let value): try container.encode(value, forKey: .icmpError)
+        case .call(let value): try container.encode(value, forKey: .call)
+        case .socketDiag(let value): try container.encode(value, forKey: .socketDiag)
+        case .countSockets(let value): try container.encode(value, forKey: .countSockets)
+        case .endpoints(let value): try container.encode(value, forKey: .endpoints)
+        case .choosePorts(let value): try container.encode(value, forKey: .choosePorts)
+        case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
+        case .unload(let value): try container.encode(value, forKey: .unload)
         }
     }
 }

@@ -35,7 +35,14 @@ public struct ErrorNumber: Hashable, Sendable {
     ]
 
     public static let connectionRefused = ErrorNumber(rawValue: ECONNREFUSED)
+    public static let invalidArgument = ErrorNumber(rawValue: EINVAL)
     public static let addressInUse = ErrorNumber(rawValue: EADDRINUSE)
+    public static let connectionReset = ErrorNumber(rawValue: ECONNRESET)
+    public static let noEntry = ErrorNumber(rawValue: ENOENT)
+    public static let notPermitted = ErrorNumber(rawValue: EPERM)
+    public static let noLink = ErrorNumber(rawValue: ENOLINK)
+    public static let tooBig = ErrorNumber(rawValue: E2BIG)
+    public static let noSpace = ErrorNumber(rawValue: ENOSPC)
     public static let networkUnreachable = ErrorNumber(rawValue: ENETUNREACH)
 }
 

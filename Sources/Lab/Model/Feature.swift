@@ -7,10 +7,26 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case skLookup = "sk-lookup"
     /// `BPF_PROG_TEST_RUN` for sk_lookup programs (commit 7c32e8f8bc33).
     case testRun = "sk-lookup-test-run"
+    /// `net.ipv4.tcp_migrate_req`: connections outlive a listener in its reuseport group (commit f9ac779f881c).
+    case listenerMigration = "listener-migration"
+    /// The field `ingress_ifindex` of an sk_lookup program's context (commit f89315650ba3).
+    case ingressIndex = "ingress-ifindex"
     /// IPv6; a matter of configuration.
     case ipv6
     /// Pairs of devices that connect namespaces, veth or netkit; a matter of configuration or of a module.
     case devicePair = "device-pair"
+    /// TCP connections of a namespace in a hash table of its own (commit d1e5e6408b30).
+    case ownTCPTable = "own-tcp-table"
+    /// UDP sockets of a namespace in hash tables of its own (commit 9804985bf27f).
+    case ownUDPTable = "own-udp-table"
+    /// Asking for one socket through sock_diag(7); a matter of configuration or of modules.
+    case socketDiag = "socket-diag"
+    /// A matter of configuration, as the next one.
+    case synCookies = "syn-cookies"
+    case mptcp
+    /// bpf(2) is refused to processes without CAP_BPF: kernel.unprivileged_bpf_disabled is not 0, a matter of
+    /// configuration and of the administrator.
+    case unprivilegedBPFDisabled = "unprivileged-bpf-disabled"
 
     /// The first versions that have it; nil where that depends on the kernel's configuration alone.
     public var declared: VersionSet? {
@@ -18,7 +34,13 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .skLookup: VersionSet(KernelVersion(5, 9))
         // Backported to 5.10 in August 2022.
         case .testRun: VersionSet(KernelVersion(5, 13), KernelVersion(5, 10, 135))
-        case .ipv6, .devicePair: nil
+        case .ownTCPTable: VersionSet(KernelVersion(6, 1))
+        case .ownUDPTable: VersionSet(KernelVersion(6, 2))
+        case .listenerMigration: VersionSet(KernelVersion(5, 14))
+        case .ingressIndex: VersionSet(KernelVersion(5, 17))
+        case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp,
+            .unprivilegedBPFDisabled:
+            nil
         }
     }
 }

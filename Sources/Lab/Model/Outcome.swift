@@ -66,10 +66,13 @@ public struct Observation: Hashable, Sendable, Codable {
     public var event: Event
     /// Figures that are reported and not judged.
     public var measurements: [Measurement]
+    /// The last lines of what libbpf and the verifier said of a program that they refused.
+    public var log: [String]
 
-    public init(_ event: Event, measurements: [Measurement] = []) {
+    public init(_ event: Event, measurements: [Measurement] = [], log: [String] = []) {
         self.event = event
         self.measurements = measurements
+        self.log = log
     }
 }
 
@@ -109,7 +112,7 @@ extension Outcome {
     /// `asked` is the destination of a probe: an answer must come from its address.
     public func matches(_ event: Event, asked: Endpoint? = nil) -> Bool {
         switch (self, event) {
-        case (.succeeds, .succeeded): true
+        case (.succeeds, .succeeded), (.succeeds, .facts): true
         case (.fails(let errno, let call), .failed(let failedCall, let observed)):
             errno == observed && (call == nil || call == failedCall)
         case (.reaches(let name), .answered(let answerer, let source, let received)):
@@ -135,7 +138,9 @@ extension Outcome {
         }
         let differing = expected.filter { observed[$0.key] != $0.value }
         let found = differing.map { ($0.key, observed[$0.key] ?? "nothing known") }
-        return (describe(differing), describe(Dictionary(uniqueKeysWithValues: found)))
+        // A fact that is not known at all may be misspelt: all that are known show what was meant.
+        let all = differing.keys.allSatisfy { observed[$0] != nil } ? "" : " (known: \(describe(observed)))"
+        return (describe(differing), describe(Dictionary(uniqueKeysWithValues: found)) + all)
     }
 }
 

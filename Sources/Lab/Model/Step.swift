@@ -5,9 +5,13 @@ public struct Step: Hashable, Sendable {
     public var action: Action
     /// One per range of kernel versions; empty means that the action succeeds.
     public var expect: [Expectation]
+    /// Whether the action is done again until it is as expected, for what the kernel does some time later; it deviates
+    /// if that is not so within half a minute. Only for actions that ask and change nothing.
+    public var eventually: Bool
 
-    public init(_ action: Action, label: String? = nil, expect: [Expectation] = []) {
+    public init(_ action: Action, label: String? = nil, eventually: Bool = false, expect: [Expectation] = []) {
         self.label = label
+        self.eventually = eventually
         self.action = action
         self.expect = expect
     }

@@ -21,7 +21,7 @@ public struct Deviation: Hashable, Sendable, Codable {
     public var action: String
     public var expected: String
     public var observed: String
-    /// The last lines of the kernel's log, where they matter.
+    /// The last lines of the kernel's or the verifier's log, where they matter.
     public var log: [String]
 
     public init(step: Int?, action: String, expected: String, observed: String, log: [String] = []) {
@@ -107,7 +107,7 @@ extension Fixture {
                     .deviates,
                     Deviation(
                         step: index + 1, action: step.action.summary, expected: difference.expected,
-                        observed: difference.observed)
+                        observed: difference.observed, log: observation.log)
                 )
             }
         }

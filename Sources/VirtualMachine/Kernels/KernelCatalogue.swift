@@ -31,6 +31,9 @@ public struct KernelCatalogue: Hashable, Sendable {
 
     public var names: [String] { series.map(\.name) }
 
+    /// The first version of each series.
+    public var versions: [KernelVersion] { names.compactMap { KernelVersion($0) } }
+
     /// The series of that name.
     public subscript(name: String) -> Series? { series.first { $0.name == name } }
 
