@@ -37,7 +37,7 @@ enum BindFamily {
                     expect: [
                         Expectation(right, until: fault.since, because: fault.because),
                         Expectation(wrong, since: fault.since, until: fault.until, because: fault.because),
-                        Expectation(right, since: fault.until, because: fault.because),
+                        Expectation(right, since: fault.until, because: fault.becauseOfUntil),
                     ])
             }
         }

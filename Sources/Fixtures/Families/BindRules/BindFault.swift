@@ -15,5 +15,8 @@ enum BindFault: CaseIterable {
     var since: VersionSet { VersionSet(KernelVersion(6, 1, 168)) }
     /// No other series of the catalogue has it. 6.6.131 took in the same commits, and was not run.
     var until: VersionSet { VersionSet(KernelVersion(6, 2)) }
-    var because: String { "commit 5e07e672412b as backported to 6.1.168, without 06a8c04f8994 and 5a22bba13d01" }
+    var because: String {
+        "commit 5e07e672412b as backported to 6.1.168, without 06a8c04f8994 and 5a22bba13d01: mapped addresses miss ::ffff:0.0.0.0"
+    }
+    var becauseOfUntil: String { "only 6.1 has 5e07e672412b without 06a8c04f8994 and 5a22bba13d01" }
 }

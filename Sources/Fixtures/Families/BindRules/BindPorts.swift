@@ -168,8 +168,8 @@ enum BindPorts {
             return Step(
                 .binds(sequence),
                 expect: [
-                    Expectation(.facts(found), since: part, because: "commit 91d0b78c5177"),
-                    Expectation(.facts(refused), until: part, because: "commit 91d0b78c5177"),
+                    Expectation(.facts(found), since: part, because: "commit 91d0b78c5177: IP_LOCAL_PORT_RANGE"),
+                    Expectation(.facts(refused), until: part, because: "commit 91d0b78c5177: IP_LOCAL_PORT_RANGE"),
                 ])
         }
         return Fixture(
