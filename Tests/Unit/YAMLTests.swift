@@ -262,7 +262,7 @@ private let head = "name: a/b\nsummary: Text.\n# why\nsteps:\n"
         ),
         (
             head + "- binds: {namespace: x, protocol: udp, port: 7, sockets: ['::1 reuseprt']}\n",
-            "5:59: 'reuseprt' is not a socket option: write reuseaddr, reuseport, v6only, dual-stack, freebind, transparent, and listening last"
+            "5:59: 'reuseprt' is neither a socket option nor 'listening' at the end"
         ),
         ("name: a/b\nsummary: x\nsteps: 5\n", "3:8: expected a list, found '5'"),
         ("- a\n", "1:1: expected a mapping (key: value), found a list"),

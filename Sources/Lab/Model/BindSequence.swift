@@ -153,11 +153,10 @@ extension BindAttempt: Codable {
         let listens = words.last == BindAttempt.listening
         let options = try words.dropLast(listens ? 1 : 0).map { word in
             guard let option = SocketOption(rawValue: word) else {
-                let known = SocketOption.allCases.map(\.rawValue).joined(separator: ", ")
                 throw DecodingError.dataCorrupted(
                     .init(
                         codingPath: path,
-                        debugDescription: "'\(word)' is not a socket option: write \(known), and listening last"))
+                        debugDescription: "'\(word)' is neither a socket option nor 'listening' at the end"))
             }
             return option
         }
