@@ -9,9 +9,11 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -213,6 +215,20 @@ int clinux_new_network_namespace(void)
         abort();
     close(home);
     return fresh;
+}
+
+int clinux_socket_as(uid_t uid, int domain, int type)
+{
+    // setfsuid(2) cannot fail visibly: asking for an impossible user tells the present one.
+    uid_t own = (uid_t)setfsuid((uid_t)-1);
+    setfsuid(uid);
+    bool changed = (uid_t)setfsuid((uid_t)-1) == uid;
+    int fd = changed ? socket(domain, type, 0) : -1;
+    int error = changed ? errno : EPERM;
+    setfsuid(own);
+    if ((uid_t)setfsuid((uid_t)-1) != own)
+        abort();
+    return fd < 0 ? -error : fd;
 }
 
 int clinux_touch_netlink(int netns)

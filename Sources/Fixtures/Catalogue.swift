@@ -10,5 +10,5 @@ public enum Catalogue {
         + ReuseportSelections.fixtures
         + Context.fixtures + Verifier.fixtures + TestRuns.fixtures
         + Figure4c.fixtures + Scale.fixtures
-        + History.fixtures
+        + History.fixtures + BindFamily.fixtures
 }

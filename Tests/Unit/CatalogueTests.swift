@@ -34,6 +34,6 @@ struct CatalogueTests {
     func families() {
         #expect(
             Set(Catalogue.all.map(\.family)).isSuperset(
-                of: ["wildcard", "ranges", "ports", "isolation", "rebind", "order", "figure-4c", "scale"]))
+                of: ["wildcard", "ranges", "ports", "isolation", "rebind", "order", "figure-4c", "scale", "bind"]))
     }
 }

@@ -28,6 +28,19 @@ private func everything() throws -> Fixture {
                 "dns", in: "a", .udp, bind: v4, options: [.reusePort, .dualStack], listen: false, connect: v6,
                 receiveBuffer: 4096)),
         .sockets(SocketRange("many", in: "a", .udp, prefix: prefix, port: 53)),
+        .binds(
+            BindSequence(
+                in: "a", .tcp, port: 0,
+                [
+                    BindAttempt(v4.address),
+                    BindAttempt(v4.address, options: [.reusePort, .freeBind], listen: .atOnce),
+                    BindAttempt(.mapped(1), options: [.v6Only], listen: .later),
+                ],
+                probes: [
+                    BindAttempt(
+                        v6.address, port: 7, options: [.reusePort], listen: .atOnce, user: 1000, device: "lo",
+                        localPorts: PortRange(9), connect: v6, becomes: .timeWait)
+                ])),
         .close("web"), .probe(Probe(from: "b", .udp, to: v4, source: v6, fence: v4)),
         .sweep(Sweep(from: "b", .tcp, addresses: prefix, ports: .all, stride: 7)),
         .connect(Connection("c", from: "b", .tcp, to: v4)), .exchange("c"),
@@ -246,6 +259,10 @@ private let head = "name: a/b\nsummary: Text.\n# why\nsteps:\n"
         (
             head + "- flood: {name: f, from: x, to: '192.0.2.1:5', datagrams: many, bytes: 32}\n",
             "5:59: expected a whole number from -9223372036854775808 to 9223372036854775807, found 'many'"
+        ),
+        (
+            head + "- binds: {namespace: x, protocol: udp, port: 7, sockets: ['::1 reuseprt']}\n",
+            "5:59: 'reuseprt' is neither a socket option nor 'listening' at the end"
         ),
         ("name: a/b\nsummary: x\nsteps: 5\n", "3:8: expected a list, found '5'"),
         ("- a\n", "1:1: expected a mapping (key: value), found a list"),

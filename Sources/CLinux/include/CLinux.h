@@ -75,6 +75,10 @@ int clinux_current_network_namespace(void);
 // Moves the calling thread, and only it, to the network namespace behind an fd.
 int clinux_enter_network_namespace(int netns);
 
+// Opens a socket that belongs to user `uid`: the user whose sockets may share a port with it (SO_REUSEPORT).
+// Only the calling thread's file-system identity changes, and only for the call; a thread that could not have
+// its own back aborts.
+int clinux_socket_as(uid_t uid, int domain, int type);
 // Opens and closes a netlink socket in the network namespace behind an fd.
 int clinux_touch_netlink(int netns);
 

@@ -126,6 +126,7 @@ extension World {
         case .socket(let description): try open(description)
         case .sockets(let range): return try open(range)
         case .close(let name): try close(name)
+        case .binds(let sequence): return Observation(.facts(try bind(sequence)))
         case .setOption(let change): try self.change(change)
         case .probe(let probe): return Observation(try ask(probe))
         case .sweep(let sweep): return Observation(.answers(try ask(sweep)))

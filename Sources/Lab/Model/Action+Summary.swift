@@ -20,6 +20,7 @@ extension Action {
         case .sockets(let range):
             "open \(range.protocol) sockets \(range.name) on each of \(range.prefix):\(range.port)"
         case .close(let name): "close \(name)"
+        case .binds(let sequence): sequence.summary
         case .setOption(let change): "set \(change.option.rawValue) of \(change.socket)"
         case .probe(let probe):
             "\(probe.protocol) probe from \(probe.from)" + (probe.source.map { " (\($0))" } ?? "") + " to \(probe.to)"

@@ -18,6 +18,7 @@ public enum Action: Hashable, Sendable {
     case socket(SocketDescription)
     case sockets(SocketRange)
     case close(String)
+    case binds(BindSequence)
     case setOption(OptionChange)
     case call(SocketCall)
     case socketDiag(SocketQuery)

@@ -40,7 +40,8 @@ extension Action: Codable {
         case namespace, removeNamespace = "remove-namespace", devicePair = "device-pair", addAddress = "add-address",
             removeAddress = "remove-address"
         case localPrefix = "local-prefix"
-        case route, sysctl, socket, sockets, close, setOption = "set-option", probe, sweep, connect, exchange, spread,
+        case route, sysctl, socket, sockets, close, binds, setOption = "set-option", probe, sweep, connect, exchange,
+            spread,
             load, script, recorded, ran, attach
         case attachWithoutLink = "attach-without-link", detachWithoutLink = "detach-without-link"
         case updateLink = "update-link", linkInformation = "link-information", query, pinLink = "pin-link"
@@ -79,6 +80,7 @@ extension Action: Codable {
             case .socket: .socket(try value())
             case .sockets: .sockets(try value())
             case .close: .close(try value())
+            case .binds: .binds(try value())
             case .setOption: .setOption(try value())
             case .probe: .probe(try value())
             case .sweep: .sweep(try value())
@@ -144,6 +146,7 @@ extension Action: Codable {
         case .socket(let value): try container.encode(value, forKey: .socket)
         case .sockets(let value): try container.encode(value, forKey: .sockets)
         case .close(let value): try container.encode(value, forKey: .close)
+        case .binds(let value): try container.encode(value, forKey: .binds)
         case .setOption(let value): try container.encode(value, forKey: .setOption)
         case .probe(let value): try container.encode(value, forKey: .probe)
         case .sweep(let value): try container.encode(value, forKey: .sweep)

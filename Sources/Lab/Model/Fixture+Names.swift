@@ -56,6 +56,7 @@ private struct Names {
                 try use(.socket, name)
                 made[.socket]?.remove(name)
             }
+        case .binds(let sequence): try use(.namespace, sequence.namespace)
         case .setOption(let change): try use(.socket, change.socket)
         case .probe(let probe): try use(.namespace, probe.from)
         case .sweep(let sweep): try use(.namespace, sweep.from)
