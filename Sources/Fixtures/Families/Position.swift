@@ -25,16 +25,18 @@ enum Position {
     ) -> Fixture {
         let (plan, transport) = (host.plan, host.variant.transport)
         let owner = transport == .tcp ? "exact" : "connected"
+        let connected = transport == .udp ? [host.open("connected", host.exact, connect: host.client(1))] : []
         // A question on a connection that the program gave away: TCP finds the connection, UDP asks the program.
         let again = transport == .tcp ? 0 : 1
         return host.fixture(
             "position/\(name)",
             "A connected socket is found first and without the program, then what the program selects, then the exact address, then the wildcard; the program runs once for a new flow.",
             because: because + more, requires: requires,
-            (namespace ?? host.namespace) + [
-                host.open("exact", host.exact), host.open("wildcard", plan.wildcard), host.openSteered(),
-            ]
-                + (transport == .udp ? [host.open("connected", host.exact, connect: host.client(1))] : [])
+            (namespace ?? host.namespace)
+                // From outside, the socket that was opened last is tried first of all; it must not be this one always.
+                + (host.outside ? connected : []) + [
+                    host.open("exact", host.exact), host.open("wildcard", plan.wildcard), host.openSteered(),
+                ] + (host.outside ? [] : connected)
                 + [host.connect("flow", 1, to: host.exact, .reaches(owner))] + host.script() + [
                     host.exchange("flow", .reaches(owner)),
                     OneHost.recorded(runs: 0),
