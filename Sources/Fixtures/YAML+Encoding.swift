@@ -16,7 +16,6 @@ extension FixtureFile {
 
     /// Mappings by names, which a dictionary gives in no order.
     private static let dictionaries: Set = ["replace", "received", "facts", "programs"]
-    private static let dictionaries: Set = ["replace", "received", "facts"]
 
     private static func tidy(_ node: Node, key: String? = nil) -> Node {
         switch node {
