@@ -5,7 +5,7 @@ import Lab
 enum Verifier {
     static let fixtures: [Fixture] = [
         contextLoads, contextStores, immediateStores, atomicStores, signedLoads, contextPointer, selectedSocket,
-        maybeNoSocket, references, uncheckedReference, assignment, returnValues, helpersRefused, helpersAllowed,
+        maybeNoSocket, references, uncheckedReference, assignment, returnValues, helpersRefused, helpersAllowed, castingHelpers,
         attachTypes, licenses, otherTypeNotAttached,
     ]
 
@@ -72,11 +72,12 @@ enum Verifier {
     }
 
     private static func fixture(
-        _ name: String, _ summary: String, because: [String], _ cases: [Case], expect: [Expectation]? = nil
+        _ name: String, _ summary: String, because: [String], requires: [Feature] = [], _ cases: [Case],
+        expect: [Expectation]? = nil
     ) -> Fixture {
         let expect = expect ?? [Expectation(facts(cases))]
         return Fixture(
-            name: "verifier/\(name)", summary: summary, because: because, requires: [.skLookup],
+            name: "verifier/\(name)", summary: summary, because: because, requires: [.skLookup] + requires,
             steps: [Step(.verify(verify(cases)), label: "verify", expect: expect)],
             sabotages: [exchanged(cases, expect: expect)])
     }
@@ -443,17 +444,13 @@ enum Verifier {
 
     private static let helpersAllowed = fixture(
         "helpers-allowed",
-        "Beside its own helpers a program has those of maps, time, events and tail calls, and those that cast sockets.",
-        because: helpersBecause + ["commit 0d4ddce300b5: bpf_skc_to_*"],
+        "Beside its own helpers a program has those of maps, time, events and tail calls.",
+        because: helpersBecause,
         [
             "ktime_get_ns", "ktime_get_boot_ns", "get_prandom_u32", "get_smp_processor_id", "get_numa_node_id",
             "jiffies64",
         ]
         .map { accepted($0, ["call \($0)"] + pass) }
-            + [
-                "skc_to_tcp6_sock", "skc_to_tcp_sock", "skc_to_tcp_timewait_sock", "skc_to_tcp_request_sock",
-                "skc_to_udp6_sock",
-            ].map { accepted($0, withSocket(["r1 = r7", "call \($0)"] + release)) }
             + [
                 accepted(
                     "map_lookup_elem",
@@ -474,6 +471,16 @@ enum Verifier {
                 accepted("tail_call", ["r2 = map programs", "r3 = 0", "call tail_call"] + pass),
                 refused("redirect, which is none", ["call redirect"] + pass, "EINVAL", "bpf_redirect#23"),
             ])
+
+    private static let castingHelpers = fixture(
+        "helpers-that-cast-sockets",
+        "Where the kernel has its own type information, a program may cast a socket to what it is.",
+        because: helpersBecause + ["commit 0d4ddce300b5: bpf_skc_to_*"], requires: [.typeInformation],
+        [
+            "skc_to_tcp6_sock", "skc_to_tcp_sock", "skc_to_tcp_timewait_sock", "skc_to_tcp_request_sock",
+            "skc_to_udp6_sock",
+        ].map { accepted($0, withSocket(["r1 = r7", "call \($0)"] + release)) }
+            + [refused("sk_fullsock, which does not", ["call sk_fullsock"] + pass, "EINVAL", "bpf_sk_fullsock#95")])
 
     // MARK: Loading and attaching
 

@@ -22,6 +22,7 @@ struct FeatureProbe {
         case .socketDiag: try await hasSocketDiag()
         case .mptcp: hasMPTCP()
         case .unprivilegedBPFDisabled: try refusesUnprivileged()
+        case .typeInformation: access("/sys/kernel/btf/vmlinux", F_OK) == 0
         }
     }
 

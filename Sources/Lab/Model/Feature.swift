@@ -28,6 +28,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     /// bpf(2) is refused to processes without CAP_BPF: kernel.unprivileged_bpf_disabled is not 0, a matter of
     /// configuration and of the administrator.
     case unprivilegedBPFDisabled = "unprivileged-bpf-disabled"
+    /// The kernel's own type information (BTF), which some helpers need; a matter of configuration.
+    case typeInformation = "type-information"
 
     /// The first versions that have it; nil where that depends on the kernel's configuration alone.
     public var declared: VersionSet? {
@@ -39,8 +41,7 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .ownUDPTable: VersionSet(KernelVersion(6, 2))
         case .listenerMigration: VersionSet(KernelVersion(5, 14))
         case .ingressIndex: VersionSet(KernelVersion(5, 17))
-        case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp,
-            .unprivilegedBPFDisabled:
+        case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp, .unprivilegedBPFDisabled, .typeInformation:
             nil
         }
     }
