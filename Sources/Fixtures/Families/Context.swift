@@ -125,7 +125,13 @@ enum Context {
     /// A client behind a device, whose addresses and the server's are routed to each other.
     private static func outside(_ variant: Variant, _ packets: [PacketView]) -> [Step] {
         let plan = AddressPlan(family: variant.family)
-        return Scenery.network(plan, routed: packets.map { Prefix($0.local.address) })
+        // Of a pair the lab numbers the first device: the server's, whose number is to be seen.
+        let network = Scenery.network(plan, routed: packets.map { Prefix($0.local.address) }).map { step in
+            guard case .devicePair(var pair) = step.action else { return step }
+            pair.ends.reverse()
+            return Step(.devicePair(pair))
+        }
+        return network
             + packets.map {
                 Step(.route(Route(namespace: "server", to: Prefix($0.remote.address), via: plan.clientAddress)))
             } + addresses(packets, client: "client")

@@ -51,10 +51,11 @@ extension World {
         }
     }
 
-    /// An interface index that no other device of the fixture has.
+    /// An interface index that no other device of the fixture has, and whose four bytes all differ: a program that is
+    /// shown a part of it is seen.
     private func freeIndex() -> Int {
         deviceCount += 1
-        return 1000 + deviceCount
+        return 0x0102_0380 + deviceCount
     }
 
     private func up(_ end: DevicePair.End) -> [String] {
