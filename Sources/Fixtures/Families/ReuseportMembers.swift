@@ -173,12 +173,14 @@ enum ReuseportMembers {
     }
 
     private static func listensAgain(_ group: GroupVariant) -> Fixture {
-        func shut(_ name: String) -> Step { Step(.call(SocketCall(.shutdownRead, on: name)), label: "shut-\(name)") }
-        func listen(_ name: String) -> Step { Step(.call(SocketCall(.listen, on: name)), label: "listen-\(name)") }
+        func shut(_ name: String) -> Step { Step(.call(SocketCall(.shutdownRead, on: name))) }
+        func listen(_ name: String, label: String? = nil) -> Step {
+            Step(.call(SocketCall(.listen, on: name)), label: label)
+        }
         func round() -> [Step] {
             [
                 group.spread(["a", "b", "c"]), shut("a"), group.spread(["b", "c"], to: group.address()),
-                listen("a"), group.spread(["a", "b", "c"], to: group.address()),
+                listen("a", label: "listen-again"), group.spread(["a", "b", "c"], to: group.address()),
                 // All stop; one begins anew, and another joins it.
                 shut("c"), shut("a"), shut("b"), group.probe(.refused, to: group.address()),
                 listen("b"), group.spread(["b"], to: group.address()),
@@ -197,7 +199,7 @@ enum ReuseportMembers {
                     Step(.register(Registration("lookup", label: "pick", socket: "b"))),
                     group.spread(["a", "b", "c"]),
                 ],
-            sabotages: [Sabotage("nobody-returns", omit: ["listen-a"])])
+            sabotages: [Sabotage("nobody-returns", omit: ["listen-again"])])
     }
 
     private static func nothingLeaks(_ group: GroupVariant) -> Fixture {

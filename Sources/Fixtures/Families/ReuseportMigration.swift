@@ -35,8 +35,8 @@ enum ReuseportMigration {
         Step(.connect(Connection(name, from: "host", .tcp, to: group.address(), question: false)))
     }
 
-    private static func migrate(_ value: String) -> Step {
-        Step(.sysctl(SystemControl(namespace: "host", key: "net.ipv4.tcp_migrate_req", value: value)), label: "migrate")
+    private static func migrate(_ value: String, label: String? = "migrate") -> Step {
+        Step(.sysctl(SystemControl(namespace: "host", key: "net.ipv4.tcp_migrate_req", value: value)), label: label)
     }
 
     private static func backlog(_ name: String, queued: Int, woken: Bool? = nil) -> Step {
@@ -121,7 +121,7 @@ enum ReuseportMigration {
                 Step(.close("a"), label: "close"), Step(.call(SocketCall(.resume, on: "b"))),
                 exchange("one", .reaches("b")),
                 group.member("c", options: [.deferAccept]), Step(.call(SocketCall(.pause, on: "b"))),
-                connect("two", group), migrate("0"),
+                connect("two", group), migrate("0", label: nil),
                 Step(.close("b")), exchange("two", .fails(ErrorNumber(rawValue: ECONNRESET), call: "recv")),
             ],
             sabotages: [Sabotage("nobody-closes", omit: ["close"])])
