@@ -5,7 +5,8 @@ import Lab
 enum Verifier {
     static let fixtures: [Fixture] = [
         contextLoads, contextStores, immediateStores, atomicStores, signedLoads, contextPointer, selectedSocket,
-        maybeNoSocket, references, uncheckedReference, assignment, returnValues, helpersRefused, helpersAllowed, castingHelpers,
+        maybeNoSocket, references, uncheckedReference, assignment, returnValues, helpersRefused, helpersAllowed,
+        castingHelpers,
         attachTypes, licenses, otherTypeNotAttached,
     ]
 
