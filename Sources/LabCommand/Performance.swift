@@ -56,17 +56,31 @@ struct Performance: Sendable {
         progress.warn("machines run with \(choice.accelerator.rawValue): \(choice.because)")
         let runner = GuestRunner(
             artifacts: artifacts, accelerator: choice.accelerator, cache: cache, consoles: consoles)
+        // With more room for machines than kernels, several machines of a kernel share its trials.
+        let shares = shares(of: max(1, jobs / kernels.count))
+        let work = kernels.flatMap { kernel in shares.map { (kernel, $0) } }
         try await withThrowingTaskGroup(of: Void.self) { group in
-            for (index, kernel) in kernels.enumerated() {
+            for (index, (kernel, trials)) in work.enumerated() {
                 if index >= max(1, jobs) { try await group.next() }
                 if recorder.isUnread { break }
-                group.addTask { try await perform(on: kernel, with: runner, progress) }
+                group.addTask { try await perform(trials, on: kernel, with: runner, progress) }
             }
             try await group.waitForAll()
         }
     }
 
-    private func perform(on kernel: Kernel, with runner: GuestRunner, _ progress: ProgressLine) async throws {
+    /// The trials dealt out like cards, so that a family of long ones is not one machine's alone. Few trials are not
+    /// worth another machine's boot, which takes as long as some ten of them.
+    private func shares(of count: Int) -> [[Trial]] {
+        let count = min(count, max(1, trials.count / 20))
+        return (0..<count).map { share in
+            trials.indices.filter { $0 % count == share }.map { trials[$0] }
+        }
+    }
+
+    private func perform(
+        _ trials: [Trial], on kernel: Kernel, with runner: GuestRunner, _ progress: ProgressLine
+    ) async throws {
         do {
             _ = try await runner.run(trials, on: kernel) { event in
                 guard case .finished(var result) = event else { return recorder.report(event) }
