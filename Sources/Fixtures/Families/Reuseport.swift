@@ -7,7 +7,7 @@ enum Reuseport {
     static let fixtures: [Fixture] =
         GroupVariant.all.flatMap { [programPicks($0), programDrops($0), hashSpreads($0)] }
         + GroupVariant.ordinary.flatMap { [membersComeAndGo($0), filterNumbersMembers($0), exactAndWildcard($0)] }
-        + TransportProtocol.allCases.map(groupsByFamily)
+        + TransportProtocol.allCases.flatMap { [groupsByFamily($0, first: .ipv4), groupsByFamily($0, first: .ipv6)] }
 
     static let because = [
         "selftests/bpf/sk_lookup.c: a selected socket's reuseport group is consulted",
@@ -249,14 +249,15 @@ enum Reuseport {
             ])
     }
 
-    private static func groupsByFamily(_ transport: TransportProtocol) -> Fixture {
+    private static func groupsByFamily(_ transport: TransportProtocol, first: AddressFamily) -> Fixture {
         let ipv4 = GroupVariant(transport: transport, family: .ipv4, members: .ordinary)
         let ipv6 = GroupVariant(transport: transport, family: .ipv6, members: .ordinary)
         let kinds: [(name: String, family: AddressFamily, options: [SocketOption])] = [
             ("v4", .ipv4, []), ("dual", .ipv6, [.dualStack]), ("v6", .ipv6, [.v6Only]),
         ]
+        // Sockets are found in an order that depends on when they were opened, and on their family.
         func open(_ number: Int) -> [Step] {
-            kinds.map {
+            (first == .ipv4 ? kinds : kinds.reversed()).map {
                 Step(
                     .socket(
                         SocketDescription(
@@ -265,8 +266,17 @@ enum Reuseport {
             }
         }
         func pick(_ name: String) -> Step { Step(.register(Registration("lookup", label: "pick", socket: name))) }
+        // Without groups: of two that share a port, the newest is found first.
+        let alone =
+            (first == .ipv4 ? kinds.prefix(2) : [kinds[1], kinds[0]]).map {
+                Step(
+                    .socket(
+                        SocketDescription(
+                            "lone-\($0.name)", in: "host", transport, bind: Endpoint(.wildcard($0.family), 8002),
+                            options: [.reuseAddress] + $0.options)))
+            } + [ipv4.probe(.reaches("lone-v4"), to: Endpoint(ipv4.plan.loopback, 8002))]
         return Fixture(
-            name: "reuseport/families-have-their-own-groups", variant: transport.rawValue,
+            name: "reuseport/families-have-their-own-groups", variant: "\(transport.rawValue)-\(first.rawValue)-first",
             summary:
                 "IPv4, IPv6 and dual-stack sockets of one port are three groups: the flows to a selected one stay within its own, and IPv4 flows prefer the IPv4 group.",
             because: ["selftests/net/reuseport_dualstack.c"], requires: [.skLookup, .ipv6],
@@ -276,7 +286,7 @@ enum Reuseport {
                     pick("dual-2"), ipv4.spread(["dual-1", "dual-2"]), ipv6.spread(["dual-1", "dual-2"]),
                     pick("v6-1"), ipv6.spread(["v6-1", "v6-2"]),
                     ipv4.spread(["v4-1", "v4-2"], to: Endpoint(ipv4.plan.loopback, 8001)),
-                ],
+                ] + (transport == .udp ? alone : []) + [],
             sabotages: [Sabotage("no-sk-lookup", omit: ["attach"])])
     }
 }

@@ -5,13 +5,18 @@ import Lab
 /// Which members of a reuseport group count: those that connect, stop to listen, prefer a processor or a device; and
 /// what is left when all are closed.
 enum ReuseportMembers {
-    static let fixtures: [Fixture] =
-        GroupVariant.ordinary.flatMap {
-            [processorPreferred($0), deviceGroups($0), largeGroup($0), nothingLeaks($0)]
-        }
-        + GroupVariant.all.filter { $0.transport == .udp }.map(connectedMembers)
-        + GroupVariant.ordinary.filter { $0.transport == .tcp }.map(listensAgain)
-        + [refusedSelectionLeaksNothing]
+    static let fixtures: [Fixture] = every + overUDP + overTCP
+
+    private static let every: [Fixture] = GroupVariant.ordinary.flatMap { group -> [Fixture] in
+        [processorPreferred(group), deviceGroups(group), largeGroup(group), nothingLeaks(group)]
+    }
+
+    private static let overUDP: [Fixture] =
+        GroupVariant.all.filter { $0.transport == .udp }.map { connectedMembers($0) }
+        + GroupVariant.ordinary.filter { $0.transport == .udp }.map { newAddressLeaves($0) }
+
+    private static let overTCP: [Fixture] =
+        GroupVariant.ordinary.filter { $0.transport == .tcp }.map { listensAgain($0) } + [refusedSelectionLeaksNothing]
 
     private static func fixture(
         _ name: String, _ group: GroupVariant, _ summary: String, because: [String], requires: [Feature] = [],
@@ -66,6 +71,34 @@ enum ReuseportMembers {
                 Sabotage("nobody-connects", omit: ["connect"]),
                 Sabotage("no-program-in-the-group", omit: ["attach-group"]),
             ])
+    }
+
+    private static func newAddressLeaves(_ group: GroupVariant) -> Fixture {
+        func member(_ name: String) -> Step {
+            Step(
+                .socket(
+                    SocketDescription(
+                        name, in: "host", .udp, bind: Endpoint(group.plan.wildcard, 8001), options: [.reusePort])))
+        }
+        let peer = Endpoint(group.plan.loopback, 40001)
+        return fixture(
+            "a-member-with-a-new-address-leaves", group,
+            "A member of a wildcard's group that connects, and so is bound to an address, leaves the group and its slot; its peer still reaches it.",
+            because: ["udp(7): connect() binds to an address", "commit e32ea7e74727: groups are of one address"],
+            [member("a"), member("b"), member("c")]
+                + group.lookup(picking: "a") + [
+                    GroupScenery.load("group", [.select("c")]), GroupScenery.register("c", with: "group"),
+                    GroupScenery.attach("group", to: "a"),
+                    group.probe(.reaches("c")),
+                    GroupScenery.recorded("group", ["runs": "1", "1 result": "0", "slot c": "c"]),
+                    Step(.call(SocketCall(.connect, on: "c", endpoint: peer)), label: "connect"),
+                    GroupScenery.recorded("group", ["slot c": "empty"]),
+                    group.spread(["a", "b"]), GroupScenery.recorded("group", ["1 result": "ENOENT"]),
+                    Step(.attachReuseportFilter(GroupFilter(picking: 2, to: "a"))), group.spread(["a", "b"]),
+                    group.probe(.reaches("c"), to: Endpoint(group.plan.loopback, 8001), source: peer),
+                    group.spread(["a", "b"], to: Endpoint(group.plan.loopback, 8001)),
+                ],
+            sabotages: [Sabotage("nobody-connects", omit: ["connect"])])
     }
 
     private static let because = ["selftests/bpf/sk_lookup.c: a group with connected members is consulted"]
