@@ -30,7 +30,7 @@ enum Programs {
     }
 
     private static func fixture(
-        _ name: String, _ variant: Variant, _ summary: String, _ cases: [Case], sabotages: [Sabotage]
+        _ name: String, _ variant: Variant, _ summary: String, _ cases: [Case]
     ) -> Fixture {
         let lookups = ScriptedLookups(variant: variant)
         var current = names.map { _ in [ScriptOperation]() }
@@ -56,7 +56,14 @@ enum Programs {
             steps: lookups.network() + [lookups.socket("a", port: 8001), lookups.socket("b", port: 8002)]
                 + names.map(lookups.load) + lookups.register("a", with: names) + lookups.register("b", with: names)
                 + names.map(lookups.attach) + asked,
-            sabotages: sabotages)
+            sabotages: [
+                Sabotage("second-not-attached", omit: ["attach-second"]),
+                Sabotage(
+                    "attached-in-another-order",
+                    replace: [
+                        "attach-first": [attached("second", variant)], "attach-second": [attached("first", variant)],
+                    ]),
+            ])
     }
 
     private static func verdicts(_ variant: Variant) -> Fixture {
@@ -87,15 +94,7 @@ enum Programs {
         return fixture(
             "verdicts-together", variant,
             "All programs run, in the order they were attached in; a selection wins over every drop, and without one any drop refuses.",
-            cases,
-            sabotages: [
-                Sabotage("second-not-attached", omit: ["attach-second"]),
-                Sabotage(
-                    "attached-in-another-order",
-                    replace: [
-                        "attach-first": [attached("second", variant)], "attach-second": [attached("first", variant)],
-                    ]),
-            ])
+            cases)
     }
 
     private static func selections(_ variant: Variant) -> Fixture {
@@ -162,15 +161,7 @@ enum Programs {
         return fixture(
             "selections-together", variant,
             "The last selection wins; a later program sees it and must replace it, and can clear it neither with no socket nor by dropping.",
-            cases,
-            sabotages: [
-                Sabotage("second-not-attached", omit: ["attach-second"]),
-                Sabotage(
-                    "attached-in-another-order",
-                    replace: [
-                        "attach-first": [attached("second", variant)], "attach-second": [attached("first", variant)],
-                    ]),
-            ])
+            cases)
     }
 
     private static func attached(_ program: String, _ variant: Variant) -> Step {
