@@ -5,6 +5,10 @@ import Lab
 /// Which members of a reuseport group count: those that connect, stop to listen, prefer a processor or a device; and
 /// what is left when all are closed.
 enum ReuseportMembers {
+    /// The versions in which SO_INCOMING_CPU decides within a group: commit b261eda84ec1.
+    private static let incomingProcessor = VersionSet(
+        KernelVersion(6, 2), KernelVersion(6, 1, 2), KernelVersion(6, 0, 16))
+
     static let fixtures: [Fixture] = every + overUDP + overTCP
 
     private static let every: [Fixture] = GroupVariant.ordinary.flatMap { group -> [Fixture] in
@@ -105,10 +109,10 @@ enum ReuseportMembers {
 
     private static func processorPreferred(_ group: GroupVariant) -> Fixture {
         let preferred = Expectation(
-            .facts(["answered by": "b", "moved": "0"]), since: VersionSet(KernelVersion(6, 1)),
+            .facts(["answered by": "b", "moved": "0"]), since: incomingProcessor,
             because: "commit b261eda84ec1")
         let ignored = Expectation(
-            .facts(["answered by": "a, b, c", "moved": "0"]), until: VersionSet(KernelVersion(6, 1)),
+            .facts(["answered by": "a, b, c", "moved": "0"]), until: incomingProcessor,
             because: "commit b261eda84ec1")
         func flows(_ to: Endpoint) -> Step {
             Step(
@@ -118,7 +122,7 @@ enum ReuseportMembers {
         return fixture(
             "this-processors-member", group,
             "Of a group, the member whose SO_INCOMING_CPU is the processor that handles the packet gets it, with and without sk_lookup; where no member's is, the hash decides.",
-            because: ["socket(7): SO_INCOMING_CPU", "commit b261eda84ec1 (Linux 6.1)"],
+            because: ["socket(7): SO_INCOMING_CPU", "commit b261eda84ec1 (Linux 6.2, 6.1.2)"],
             [
                 group.member("a"), group.member("b"), group.member("c"),
                 Step(.setOption(OptionChange(.otherProcessor, of: "a"))),
@@ -193,10 +197,10 @@ enum ReuseportMembers {
                     .spread(flows),
                     expect: [
                         Expectation(
-                            .facts(["answered by": "m[2]"]), since: VersionSet(KernelVersion(6, 1)),
+                            .facts(["answered by": "m[2]"]), since: incomingProcessor,
                             because: "commit b261eda84ec1"),
                         Expectation(
-                            .facts(["moved": "0"]), until: VersionSet(KernelVersion(6, 1)),
+                            .facts(["moved": "0"]), until: incomingProcessor,
                             because: "commit b261eda84ec1"),
                     ]),
                 Step(.close("n")), Step(.setOption(OptionChange(.otherProcessor, of: "m[2]"))),
