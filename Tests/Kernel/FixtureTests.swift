@@ -24,9 +24,11 @@ extension KernelTests {
         }
 
         @Test(.enabled(if: TestKernels.canUseHost, TestKernels.rootHint))
-        func `every fixture deviates in each of the worlds where it must`() async throws {
-            let trials = try Self.trials.flatMap { trial in
-                try trial.fixture.sabotages.map { try Trial(trial.fixture, under: $0) }
+        func `every behaviour deviates in each of the worlds where it must`() async throws {
+            // One variant of each, for speed: `make sabotage` has them all.
+            let behaviours = Dictionary(grouping: Self.trials.map(\.fixture), by: \.name).values.compactMap(\.first)
+            let trials = try behaviours.flatMap { fixture in
+                try fixture.sabotages.map { try Trial(fixture, under: $0) }
             }
             let results = await HostRunner(programs: try await programs()).run(trials) { _ in }
             #expect(results.count == trials.count)
