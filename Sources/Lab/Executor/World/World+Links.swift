@@ -79,7 +79,8 @@ extension World {
         let deadline = deadline
         // Begun, and then over.
         guard try await watch.isDismantled(before: deadline), try await NamespaceTeardown.wait(until: deadline) else {
-            throw ExecutorError.deadline("namespace \(name) is not dismantled")
+            // Nothing here holds it any more, so this is the kernel's doing.
+            throw KernelRefusal("dismantling", ErrorNumber(rawValue: ETIMEDOUT))
         }
     }
 

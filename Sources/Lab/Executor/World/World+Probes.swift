@@ -19,10 +19,8 @@ extension World {
         let done = try loop.serve(until: deadline) { guardian.isDecided || client.isDecided }
         guard done else { return .timedOut(received: loop.received(butFor: guardian)) }
         guard !client.isDecided else { return event(of: client, fence: guardian) }
-        guard case .answered = guardian.state else {
-            throw ExecutorError.unsuitable(
-                "the fence \(fence) does not answer, so nothing can be said about \(probe.to)")
-        }
+        // Without the fence's answer nothing is known of the probe.
+        guard case .answered = guardian.state else { return .timedOut(received: loop.received(butFor: guardian)) }
         return .silent(received: loop.received(butFor: guardian))
     }
 
