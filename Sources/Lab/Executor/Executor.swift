@@ -108,6 +108,9 @@ extension World {
                 throw ExecutorError.call(refusal.call, errno: refusal.errno, doing: action.summary)
             }
             return Observation(.failed(call: refusal.call, errno: refusal.errno))
+        } catch SocketLookupError.notRegistered {
+            // The map holds another socket than the one that was put there, or none.
+            return Observation(.failed(call: "unregister", errno: ErrorNumber(rawValue: ENOENT)))
         } catch SocketLookupError.call(let call, let errno, _, let log) {
             let lines = (log ?? "").split(separator: "\n").map(String.init)
             return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)), log: lines.suffix(12))

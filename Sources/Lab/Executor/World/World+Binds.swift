@@ -84,7 +84,7 @@ extension World {
             // The client's last packet has been acknowledged: its peer is in TIME_WAIT.
             while try client.connectionState() != connectionClosed {
                 guard ContinuousClock.now < deadline else {
-                    throw ExecutorError.deadline("a connection was not closed on both sides")
+                    throw KernelRefusal("close", ErrorNumber(rawValue: ETIMEDOUT))
                 }
                 // Nobody announces it, so this asks again.
                 usleep(1000)
@@ -103,7 +103,7 @@ extension World {
         try listener.wait(for: POLLIN, until: deadline)
         let raw = clinux_accept(listener.raw)
         guard raw >= 0 else {
-            throw ExecutorError.call("accept4", errno: ErrorNumber(returned: raw), doing: "leaving a connection behind")
+            throw KernelRefusal("accept4", ErrorNumber(returned: raw))
         }
         return (client, Descriptor(raw))
     }
@@ -162,7 +162,7 @@ extension Descriptor {
             var entry = pollfd(fd: raw, events: Int16(events), revents: 0)
             if poll(&entry, 1, 100) > 0 { return }
         }
-        throw ExecutorError.deadline("a socket that was to be connected was not")
+        throw KernelRefusal("poll", ErrorNumber(rawValue: ETIMEDOUT))
     }
 
     /// The first byte of TCP_INFO.
