@@ -26,6 +26,9 @@ let package = Package(
             name: "SocketLookup",
             dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
         .target(
+            name: "PolicyDNS",
+            dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
+        .target(
             name: "Lab",
             dependencies: [
                 "Addressing", "CLinux", "SocketLookup",
@@ -57,7 +60,8 @@ let package = Package(
         .testTarget(
             name: "Unit",
             dependencies: [
-                "Addressing", "Channel", "Fixtures", "Lab", "LabCommand", "Report", "SocketLookup", "VirtualMachine",
+                "Addressing", "Channel", "Fixtures", "Lab", "LabCommand", "PolicyDNS", "Report", "SocketLookup",
+                "VirtualMachine",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
