@@ -21,7 +21,8 @@ let package = Package(
         .target(
             name: "CLinux",
             linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
-        .target(name: "Addressing"),
+        .target(name: "CVector"),
+        .target(name: "Addressing", dependencies: ["CVector"]),
         .target(
             name: "SocketLookup",
             dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
