@@ -65,7 +65,7 @@ struct SipHash {
             position += 8
         }
         var tail: UInt64 = 0
-        for (place, byte) in bytes[position...].enumerated() { tail |= UInt64(byte) &<< UInt64(8 * place) }
+        for place in position..<bytes.count { tail |= UInt64(bytes[place]) &<< UInt64(8 * (place - position)) }
         return state.finish(tail: tail, length: bytes.count)
     }
 }

@@ -50,12 +50,12 @@ struct MessageReader {
     mutating func skip(_ count: Int) -> Bool { advance(by: count) != nil }
 
     /// Skips a name that may end in a compression pointer (RFC 1035 §4.1.4), which is not followed.
-    mutating func skipName() -> Bool {
+    mutating func skipName(compressed: Bool = true) -> Bool {
         while let size = byte() {
             switch size {
             case 0: return true
             case 1...63: guard skip(Int(size)) else { return false }
-            case 0xC0...: return skip(1)
+            case 0xC0...: return compressed && skip(1)
             default: return false
             }
         }

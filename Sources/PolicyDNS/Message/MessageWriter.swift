@@ -4,7 +4,7 @@ struct MessageWriter {
     /// Always within 0…`limit`.
     private(set) var count = 0
     /// Never more than the buffer holds.
-    private(set) var limit: Int
+    let limit: Int
     private(set) var overflowed = false
 
     /// Writes to the front of `buffer`, which must outlive this value, at most `limit` bytes.
@@ -59,21 +59,16 @@ struct MessageWriter {
 
     /// Writes over an earlier byte.
     @inline(__always)
-    mutating func set(_ value: UInt8, at place: Int) {
+    mutating func setByte(_ value: UInt8, at place: Int) {
         precondition(place >= 0 && place < count)
         buffer[place] = value
     }
 
     /// Writes over two earlier bytes.
     @inline(__always)
-    mutating func set(_ value: UInt16, at place: Int) {
+    mutating func setUInt16(_ value: UInt16, at place: Int) {
         precondition(place >= 0 && place <= count - 2)
         buffer.storeBytes(of: value.bigEndian, toByteOffset: place, as: UInt16.self)
-    }
-
-    /// Leaves room for `size` bytes that are to follow; a negative size gives it back.
-    mutating func reserve(_ size: Int) {
-        limit = max(count, min(limit - size, buffer.count))
     }
 
     /// Forgets what was written after the first `count` bytes, and that anything did not fit.
