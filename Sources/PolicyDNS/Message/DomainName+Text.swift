@@ -53,7 +53,9 @@ extension DomainName: CustomStringConvertible {
         guard isDigit(first) else { return first }
         let digits = [first] + rest.prefix(2)
         let text = String(decoding: digits, as: UTF8.self)
-        guard digits.count == 3, digits.allSatisfy(isDigit), let value = UInt8(text) else { throw .badEscape("\\" + text) }
+        guard digits.count == 3, digits.allSatisfy(isDigit), let value = UInt8(text) else {
+            throw .badEscape("\\" + text)
+        }
         rest = rest.dropFirst(2)
         return value
     }
