@@ -63,10 +63,12 @@ let package = Package(
             ]),
         // What scripts/fuzz-dns runs; by itself it replays files.
         .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),
+        // Counts the allocations of the tests it is linked into.
+        .target(name: "AllocationCount", path: "Tests/AllocationCount"),
         .testTarget(
             name: "Unit",
             dependencies: [
-                "Addressing", "Channel", "Fixtures", "Lab", "LabCommand", "PolicyDNS", "Report", "SocketLookup",
+                "Addressing", "AllocationCount", "Channel", "Fixtures", "Lab", "LabCommand", "PolicyDNS", "Report", "SocketLookup",
                 "VirtualMachine", "YAMLReading",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),

@@ -19,22 +19,22 @@ struct AddressChoice: ~Copyable {
 
     mutating func reseed() { generator.source.reseed() }
 
-    /// Chooses an address of `section`, which is number `place`; nil if there is none.
+    /// Chooses an address of `section`, which is number `place`.
     @inline(__always)
     mutating func address(
-        _ strategy: Configuration.Strategy, of section: borrowing AddressPool.Section?, place: Int,
+        _ strategy: Configuration.Strategy, of section: borrowing AddressPool.Section, place: Int,
         for name: borrowing QueryName
-    ) -> IPAddress? {
+    ) -> IPAddress {
         switch strategy {
         case .random:
-            return section?.draw(from: &generator.source)
+            return section.draw(from: &generator.source)
         case .static:
             var bits = DeterminedBits(from: SipHash.hash(name.wire, key: AddressChoice.nameKey))
-            return section?.draw(from: &bits)
+            return section.draw(from: &bits)
         case .roundRobin:
             let number = next[place]
             next[place] = number &+ 1
-            return section?.address(at: UInt128(number))
+            return section.address(at: UInt128(number))
         }
     }
 }

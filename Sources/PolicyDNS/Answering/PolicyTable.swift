@@ -8,8 +8,9 @@ struct PolicyTable {
     struct Policy {
         var ttl: UInt32
         var strategy: Configuration.Strategy
-        /// The pool's addresses of both families in ``sections``, IPv4 first.
-        var sections: Int
+        /// The index in ``sections`` of the pool's addresses of a family; -1 if it has none.
+        var ipv4: Int
+        var ipv6: Int
         var clients: Range<Int>
         var suffixes: Range<Int>
     }
@@ -24,7 +25,7 @@ struct PolicyTable {
     private let clients: Table<Prefix>
     private let suffixes: Table<Suffix>
     private let names: Table<UInt8>
-    private let sections: Table<AddressPool.Section?>
+    private let sections: Table<AddressPool.Section>
     private let candidates: Table<Int>
     /// Which of ``candidates`` there are for each combination.
     private let lists: Table<Range<Int>>
@@ -40,10 +41,24 @@ struct PolicyTable {
         var suffixes: [Suffix] = []
         var names: [UInt8] = []
         var policies: [Policy] = []
+        var sections: [AddressPool.Section] = []
+        let places = configuration.pools.map { pool in
+            var place = (ipv4: -1, ipv6: -1)
+            if let section = pool.addresses.ipv4 {
+                place.ipv4 = sections.count
+                sections.append(section)
+            }
+            if let section = pool.addresses.ipv6 {
+                place.ipv6 = sections.count
+                sections.append(section)
+            }
+            return place
+        }
         for (policy, pool) in zip(configuration.policies, pools) {
             policies.append(
                 Policy(
-                    ttl: policy.ttl, strategy: policy.strategy, sections: 2 * pool,
+                    ttl: policy.ttl, strategy: policy.strategy,
+                    ipv4: places[pool].ipv4, ipv6: places[pool].ipv6,
                     clients: clients.count..<(clients.count + policy.match.clients.count),
                     suffixes: suffixes.count..<(suffixes.count + policy.match.suffixes.count)))
             clients += policy.match.clients
@@ -72,7 +87,7 @@ struct PolicyTable {
         self.clients = Table(clients)
         self.suffixes = Table(suffixes)
         self.names = Table(names)
-        sections = Table(configuration.pools.flatMap { [$0.addresses.ipv4, $0.addresses.ipv6] })
+        self.sections = Table(sections)
         self.candidates = Table(candidates)
         self.lists = Table(lists)
         accountCount = accounts.count
@@ -89,7 +104,8 @@ struct PolicyTable {
         lists.deallocate()
     }
 
-    var count: Int { policies.count }
+    /// How many pools' families there are, each with a place of its own in a round.
+    var sectionCount: Int { sections.count }
 
     @inline(__always)
     func policy(_ index: Int) -> Policy { policies[index] }
@@ -99,7 +115,9 @@ struct PolicyTable {
     func address(
         _ policy: Int, _ family: AddressFamily, for name: borrowing QueryName, choice: inout AddressChoice
     ) -> IPAddress? {
-        let place = policies[policy].sections + (family == .ipv4 ? 0 : 1)
+        let place = family == .ipv4 ? policies[policy].ipv4 : policies[policy].ipv6
+        guard place >= 0 else { return nil }
+        // In place: a copy would count a reference.
         return choice.address(policies[policy].strategy, of: sections[place], place: place, for: name)
     }
 

@@ -67,7 +67,9 @@ struct QueryContents {
                 return false
             }
         }
-        for _ in 0..<additional {
+        var left = additional
+        while left > 0 {
+            left -= 1
             let start = reader.position
             guard reader.skipName() else { return false }
             let nameLength = reader.position - start

@@ -14,14 +14,14 @@ public struct Responder: ~Copyable {
     public init(_ service: Service) {
         self.service = service
         tables = service.tables
-        choice.adopt(2 * service.configuration.pools.count)
+        choice.adopt(tables.policies.sectionCount)
     }
 
     /// Answers from another configuration from the next query on.
     public mutating func adopt(_ service: Service) {
         self.service = service
         tables = service.tables
-        choice.adopt(2 * service.configuration.pools.count)
+        choice.adopt(tables.policies.sectionCount)
     }
 
     /// Takes new entropy from the operating system: after a virtual machine was restored, two of them may
