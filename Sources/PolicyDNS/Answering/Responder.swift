@@ -32,6 +32,13 @@ public struct Responder: ~Copyable {
     public mutating func respond(
         to query: UnsafeRawBufferPointer, _ arrival: Arrival, into answer: UnsafeMutableRawBufferPointer
     ) -> Response {
-        .silence(.notAMessage)
+        guard query.count >= 12, answer.count >= query.count else { return .silence(.notAMessage) }
+        guard query[2] & 0x80 == 0 else { return .silence(.isAResponse) }
+        answer.copyMemory(from: query)
+        answer[2] |= 0x80
+        var response = Response(length: query.count)
+        response.type = 1
+        response.policy = 0
+        return response
     }
 }
