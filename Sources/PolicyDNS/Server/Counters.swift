@@ -149,6 +149,8 @@ struct QueryTypeName {
         return table
     }()
 
+    init(index: Int) { self.index = index }
+
     init(_ type: UInt16?) {
         if let type {
             index = Int(type) < QueryTypeName.indices.count ? Int(QueryTypeName.indices[Int(type)]) : QueryTypeName.other
@@ -168,6 +170,8 @@ struct ResponseCodeName {
         "NOTAUTH", "NOTZONE", "BADVERS", "BADCOOKIE", "other",
     ]
     static let count = names.count
+
+    init(index: Int) { self.index = index }
 
     init(_ code: UInt16) {
         index =

@@ -1,4 +1,3 @@
-import Addressing
 import CLinux
 import Glibc
 
@@ -11,8 +10,7 @@ final class MetricsResponder {
     private static let connectionLimit = 16
     private static let listenerIdentifier: UInt32 = 0
 
-    let address: Endpoint
-    private let listener: Int32
+    let socket: MetricsSocket
     private let page: () -> String
     private var clients: [UInt32: Client] = [:]
     private var lastIdentifier: UInt32 = 0
@@ -34,19 +32,15 @@ final class MetricsResponder {
 
     /// Serves `page` on a TCP listener.
     init(_ socket: MetricsSocket, page: @escaping () -> String) {
-        listener = socket.descriptor
-        address = socket.address
         self.socket = socket
         self.page = page
     }
 
-    private let socket: MetricsSocket
-
     func start(_ worker: Worker) throws(ServerError) {
-        try worker.watch(listener, CLINUX_READABLE, as: .metrics(MetricsResponder.listenerIdentifier))
+        try worker.watch(socket.descriptor, CLINUX_READABLE, as: .metrics(MetricsResponder.listenerIdentifier))
     }
 
-    func stop(_ worker: Worker) { _ = clinux_epoll_remove(worker.epoll, listener) }
+    func stop(_ worker: Worker) { _ = clinux_epoll_remove(worker.epoll, socket.descriptor) }
 
     func handle(_ identifier: UInt32, _ worker: Worker) {
         if identifier == MetricsResponder.listenerIdentifier { return accept(worker) }
@@ -73,7 +67,7 @@ final class MetricsResponder {
 
     private func accept(_ worker: Worker) {
         var peer = sockaddr_storage()
-        let descriptor = clinux_accept_from(listener, &peer)
+        let descriptor = clinux_accept_from(socket.descriptor, &peer)
         guard descriptor >= 0 else {
             // Without descriptors the listener would be ready for ever: whoever waits can ask again.
             if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-descriptor) { clients.removeAll() }

@@ -2,34 +2,46 @@ import Addressing
 import CLinux
 import Glibc
 
-/// A socket that a server answers on: a bound UDP socket, or a TCP listener. It is closed with its last owner.
+/// A socket that a server answers on: a bound UDP socket, or a TCP listener. It is closed with its last copy.
 ///
 /// It may be served by several workers at once; each datagram or connection then goes to one of them.
-public final class ServerSocket: Sendable {
-    let descriptor: Int32
+public struct ServerSocket: Sendable {
+    private let owner: Owner
     public let transport: TransportProtocol
     /// What it is bound to. Which address a query was sent to is another matter, as with a wildcard or a steered socket.
     public let address: Endpoint
     /// The label that policies match.
-    public let label: String
+    public var label: String
     /// Whether it was handed over, instead of opened because the configuration says so.
     public let isGiven: Bool
 
-    init(descriptor: Int32, transport: TransportProtocol, address: Endpoint, label: String, isGiven: Bool) {
-        self.descriptor = descriptor
+    private final class Owner: Sendable {
+        let descriptor: Int32
+
+        init(_ descriptor: Int32) { self.descriptor = descriptor }
+        deinit { close(descriptor) }
+    }
+
+    /// Takes over a descriptor that is known to be what is said of it.
+    private init(descriptor: Int32, transport: TransportProtocol, address: Endpoint, label: String, isGiven: Bool) {
+        owner = Owner(descriptor)
         self.transport = transport
         self.address = address
         self.label = label
         self.isGiven = isGiven
     }
 
-    deinit { close(descriptor) }
+    /// Valid while there is a copy of this value.
+    public var descriptor: Int32 { owner.descriptor }
+
+    /// Whether both are the same socket, whatever their labels.
+    func isSame(as other: ServerSocket) -> Bool { owner === other.owner }
 }
 
 // MARK: given
 
 extension ServerSocket {
-    /// Takes over a socket, which is closed with this object, and also where this throws.
+    /// Takes over a socket, which is closed with the last copy of this value, and also where this throws.
     ///
     /// A listener is made non-blocking, for every process that shares it. The reply to a datagram leaves from the
     /// address that was asked, and from the port that the socket is bound to: for a socket that gets its packets by
@@ -37,7 +49,7 @@ extension ServerSocket {
     ///
     /// - Throws: ``ServerError/unsuitableSocket(descriptor:because:)`` for what is no socket, or neither a bound and
     ///   unconnected UDP socket nor a TCP listener.
-    public convenience init(taking descriptor: Int32, label: String) throws(ServerError) {
+    public init(taking descriptor: Int32, label: String) throws(ServerError) {
         do throws(ServerError) {
             let (transport, address) = try ServerSocket.examine(descriptor)
             try ServerSocket.prepare(descriptor, transport)
@@ -51,7 +63,7 @@ extension ServerSocket {
     /// Serves a socket that stays its owner's, through a duplicate of its descriptor.
     ///
     /// - Throws: as ``init(taking:label:)``.
-    public convenience init(sharing descriptor: Int32, label: String) throws(ServerError) {
+    public init(sharing descriptor: Int32, label: String) throws(ServerError) {
         let duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard duplicate >= 0 else {
             throw .unsuitableSocket(descriptor: descriptor, because: "it cannot be duplicated: \(ServerError.text(errno))")

@@ -197,8 +197,15 @@ public final class Worker {
         readClock()
         policyCounters = counters.adopt(policies: service.policies)
         responder.adopt(service)
-        for socket in next where !sockets.values.contains(where: { $0 === socket }) { try add(socket) }
-        for (identifier, socket) in sockets where !next.contains(where: { $0 === socket }) {
+        let former = sockets
+        for socket in next {
+            if let (identifier, _) = former.first(where: { $0.value.isSame(as: socket) }) {
+                sockets[identifier] = socket
+            } else {
+                try add(socket)
+            }
+        }
+        for (identifier, socket) in former where !next.contains(where: { $0.isSame(as: socket) }) {
             try retire(identifier, socket, by: now + Worker.retirement)
         }
         // Time-outs may have become shorter.
