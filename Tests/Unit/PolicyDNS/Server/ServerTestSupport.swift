@@ -10,14 +10,14 @@ func testConfiguration(ttl: UInt32 = 300, listeners: [Configuration.Listener] = 
     var policy = Configuration.Policy(name: "any", pool: "pool")
     policy.ttl = ttl
     var configuration = Configuration(
-        zones: [.init(name: try testName("."), nameservers: [.init(name: try testName("ns.example."))])],
+        zones: [.init(name: try testName("."), nameservers: [.init(name: try testName("ns.example."), addresses: [.v4(0xC000_0235)])])],
         pools: [.init(name: "pool", addresses: AddressPool(prefix))],
         policies: [policy])
     configuration.listeners = listeners
     return configuration
 }
 
-func testService(_ configuration: Configuration) throws -> Service { Service(configuration) }
+func testService(_ configuration: Configuration) throws -> Service { try Service(configuration) }
 
 func testName(_ text: String) throws -> DomainName {
     var wire: [UInt8] = []
