@@ -18,8 +18,8 @@ struct ServerTests {
         return configuration
     }
 
-    private func address(_ sockets: ServerSockets, _ transport: TransportProtocol = .udp) throws -> Endpoint {
-        try #require(sockets.all.first { $0.transport == transport }).address
+    private func address(_ sockets: borrowing ServerSockets, _ transport: TransportProtocol = .udp) throws -> Endpoint {
+        try #require(sockets.places.first { $0.transport == transport }).address
     }
 
     /// The TTL of an answer; nil for none.
@@ -32,8 +32,12 @@ struct ServerTests {
 
     private func isClosed(_ address: Endpoint) throws -> Bool {
         let client = try ClientSocket(.tcp, address.address.family)
-        let result = address.withSocketAddress { connect(client.descriptor, $0, $1) }
-        return result != 0 && errno == ECONNREFUSED
+        do {
+            try client.connect(to: address)
+        } catch let error as CallFailed {
+            return error.number == ECONNREFUSED
+        }
+        return false
     }
 
     // MARK: reload
@@ -41,8 +45,9 @@ struct ServerTests {
     @Test("no query is lost in a hundred reloads, and none that follows one is answered from before it", arguments: [TransportProtocol.udp, .tcp])
     func reloadUnderLoad(_ transport: TransportProtocol) throws {
         let sockets = try ServerSockets.open(try configuration())
+        let address = try self.address(sockets, transport)
         let account = try Server.run(try testService(configuration(ttl: 1)), on: sockets) { server in
-            try Load.run(transport, on: try address(sockets)) { load in
+            try Load.run(transport, on: address) { load in
                 for ttl in UInt32(2)...101 {
                     try server.reload(testService(configuration(ttl: ttl)))
                     load.expect(ttl: ttl)
@@ -64,9 +69,9 @@ struct ServerTests {
         let third = Configuration.Listener(address: Endpoint(.v4(0x7F00_0003), 0), label: "third")
         let before = try configuration(listeners: [Self.anyPort, other])
         let sockets = try ServerSockets.open(before)
+        let stays = try address(sockets)
+        let goes = try #require(sockets.places.first { $0.address.address == other.address.address }).address
         try Server.run(try testService(before), on: sockets, tell: events.append) { server in
-            let stays = try address(sockets)
-            let goes = try #require(sockets.all.first { $0.address.address == other.address.address }).address
             #expect(try ask(goes) == 300)
             let account = try Load.run(.udp, on: stays) { load in
                 for round in 0..<20 {
@@ -77,7 +82,7 @@ struct ServerTests {
                 try server.reload(testService(configuration(listeners: [third, Self.anyPort])))
             }
             #expect(account.answered == account.sent)
-            let comes = try #require(server.sockets.all.first { $0.label == "third" }).address
+            let comes = try #require(server.places.first { $0.label == "third" }).address
             #expect(try ask(comes) == 300)
             #expect(try isClosed(goes))
             #expect(events.all.contains(.closed(.tcp, goes)))
@@ -103,7 +108,8 @@ struct ServerTests {
             }
             #expect(account.answered == account.sent)
             #expect(account.last == 77)
-            #expect(server.sockets.all.map(\.descriptor) == sockets.all.map(\.descriptor))
+            #expect(server.places.map(\.address) == [address, address])
+            #expect(server.places.map(\.label) == ["ams", "ams"])
         }
     }
 
@@ -114,11 +120,12 @@ struct ServerTests {
         let held = try #require(holder.address)
         let before = try configuration(ttl: 5)
         let sockets = try ServerSockets.open(before)
+        let address = try self.address(sockets)
         try Server.run(try testService(before), on: sockets, tell: events.append) { server in
             let after = try configuration(ttl: 6, listeners: [Self.anyPort, .init(address: held)])
             let error = #expect(throws: ServerError.self) { try server.reload(testService(after)) }
             #expect(error == .call("bind", errno: EADDRINUSE, doing: "opening udp \(held)"))
-            #expect(try ask(address(sockets)) == 5)
+            #expect(try ask(address) == 5)
             #expect(server.service.configuration == before)
             #expect(events.all.contains(.reloadRefused(because: error?.description ?? "")))
             #expect(!events.all.contains(.reloaded))
@@ -145,22 +152,26 @@ struct ServerTests {
     @Test("a server that stops has closed its sockets, and told of the end of each worker")
     func stop() throws {
         let events = SharedEvents()
-        let address: Endpoint = try {
-            let before = try configuration()
-            let sockets = try ServerSockets.open(before)
-            let address = try self.address(sockets, .tcp)
-            try Server.run(try testService(before), on: sockets, tell: events.append) { server in
-                #expect(try ask(address) == 300)
-                server.drain(within: 1000)
-                #expect(throws: ServerError.ended) { try server.reload(testService(before)) }
-            }
-            return address
-        }()
+        let address = try serveAndDrain(events)
         #expect(try isClosed(address))
         let told = events.all
         #expect(told.contains(.draining(worker: 0)) && told.contains(.draining(worker: 1)))
         #expect(told.contains(.workerEnded(0, because: nil)) && told.contains(.workerEnded(1, because: nil)))
         #expect(told.filter { $0 == .closed(.udp, address) }.count == 2)
+    }
+
+    /// Returns the address that was served; nothing of the server is left then.
+    private func serveAndDrain(_ events: SharedEvents) throws -> Endpoint {
+        let before = try configuration()
+        let sockets = try ServerSockets.open(before)
+        let address = try self.address(sockets, .tcp)
+        try Server.run(try testService(before), on: sockets, tell: events.append) { server in
+            let answer = try ask(address)
+            #expect(answer == 300)
+            server.drain(within: 1000)
+            #expect(throws: ServerError.ended) { try server.reload(testService(before)) }
+        }
+        return address
     }
 
     @Test("a server without a socket is refused")
@@ -179,8 +190,9 @@ struct ServerTests {
     func givenSockets(_ transport: TransportProtocol) throws {
         let before = try configuration(listeners: [])
         let sockets = try ServerSockets.open(before, given: given())
+        let address = try self.address(sockets, transport)
         let account = try Server.run(try testService(before), on: sockets) { server in
-            try Load.run(transport, on: try address(sockets)) { $0.waitForAnswers(2000) }
+            try Load.run(transport, on: address) { $0.waitForAnswers(2000) }
         }
         #expect(account.answered == account.sent)
         #expect(account.last == 300)
@@ -189,28 +201,29 @@ struct ServerTests {
     /// Has ten servers, one after the other, serve an address under load, each starting before the one before it drains.
     private func takeTurns(
         _ transport: TransportProtocol, _ turn: Int = 1, after previous: Server? = nil, _ load: Load? = nil,
-        _ open: (_ turn: Int) throws -> (Configuration, ServerSockets)
+        listener: Configuration.Listener? = nil, given: [ServerSocket] = []
     ) throws -> Load.Account {
-        let (configuration, sockets) = try open(turn)
-        return try Server.run(try testService(configuration), on: sockets) { server in
-            let load = try load ?? Load.start(transport, on: try address(sockets, transport))
+        let next = try configuration(ttl: UInt32(turn), listeners: listener.map { [$0] } ?? [])
+        // Each server has descriptors of its own for the sockets, as another process would.
+        let given = try given.map { try ServerSocket(sharing: $0.descriptor, label: "given") }
+        let sockets = try ServerSockets.open(next, given: given)
+        let address = try self.address(sockets, transport)
+        return try Server.run(try testService(next), on: sockets) { server in
+            let load = load ?? Load.start(transport, on: address)
             previous?.drain(within: 5000)
             // Nobody else is left.
             load.expect(ttl: UInt32(turn))
             load.waitForAnswers(50)
-            return turn < 10 ? try takeTurns(transport, turn + 1, after: server, load, open) : load.finish()
+            guard turn < 10 else { return load.finish() }
+            return try takeTurns(
+                transport, turn + 1, after: server, load, listener: listener.map { _ in .init(address: address) },
+                given: given)
         }
     }
 
     @Test("no query is lost when another server takes over the same sockets", arguments: [TransportProtocol.udp, .tcp])
     func handOver(_ transport: TransportProtocol) throws {
-        let shared = try given()
-        let account = try takeTurns(transport) { turn in
-            let next = try configuration(ttl: UInt32(turn), listeners: [])
-            // Each server has descriptors of its own for the sockets, as another process would.
-            let sockets = try shared.map { try ServerSocket(sharing: $0.descriptor, label: "given") }
-            return (next, try ServerSockets.open(next, given: sockets))
-        }
+        let account = try takeTurns(transport, given: try given())
         #expect(account.answered == account.sent)
         #expect(account.stale == 0)
         #expect(account.last == 10)
@@ -218,13 +231,7 @@ struct ServerTests {
 
     @Test("no datagram is lost when another server takes over by SO_REUSEPORT")
     func handOverByReuseport() throws {
-        var listener = Self.anyPort
-        let account = try takeTurns(.udp) { turn in
-            let next = try configuration(ttl: UInt32(turn), listeners: [listener])
-            let sockets = try ServerSockets.open(next)
-            listener.address = try address(sockets)
-            return (next, sockets)
-        }
+        let account = try takeTurns(.udp, listener: Self.anyPort)
         #expect(account.answered == account.sent)
         #expect(account.stale == 0)
         #expect(account.last == 10)
@@ -237,8 +244,9 @@ struct ServerTests {
         var before = try configuration()
         before.metrics = Endpoint(.v4(0x7F00_0001), 0)
         let sockets = try ServerSockets.open(before)
+        let address = try self.address(sockets)
         try Server.run(try testService(before), on: sockets) { server in
-            for _ in 0..<7 { #expect(try ask(address(sockets)) == 300) }
+            for _ in 0..<7 { #expect(try ask(address) == 300) }
             func fetch(_ address: Endpoint?) throws -> String {
                 let client = try ClientSocket(.tcp, .ipv4)
                 try client.connect(to: try #require(address))
@@ -249,14 +257,14 @@ struct ServerTests {
                 }
                 return String(decoding: received, as: UTF8.self)
             }
-            let first = try #require(server.sockets.metricsAddress)
+            let first = try #require(server.metricsAddress)
             let page = try fetch(first)
             #expect(page.contains("\npolicydns_queries_total{transport=\"udp\",type=\"A\"} 7\n"))
             #expect(page.contains("\npolicydns_policy_answers_total{policy=\"any\"} 7\n"))
             var after = before
             after.metrics = Endpoint(.v4(0x7F00_0002), 0)
             try server.reload(testService(after))
-            #expect(try fetch(server.sockets.metricsAddress).contains("{policy=\"any\"} 7\n"))
+            #expect(try fetch(server.metricsAddress).contains("{policy=\"any\"} 7\n"))
         }
     }
 }
