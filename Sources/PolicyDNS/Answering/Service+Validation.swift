@@ -14,7 +14,9 @@ extension Configuration {
     private static let ttl = 0...Int(Int32.max)
 
     private static func check(_ value: Int, in allowed: ClosedRange<Int>, _ path: [String]) throws(ConfigurationError) {
-        guard allowed.contains(value) else { throw ConfigurationError(path, .outOfRange(value: value, allowed: allowed)) }
+        guard allowed.contains(value) else {
+            throw ConfigurationError(path, .outOfRange(value: value, allowed: allowed))
+        }
     }
 
     /// The zone with the longest apex at or above `name`.
