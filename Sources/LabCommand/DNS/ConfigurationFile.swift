@@ -15,24 +15,21 @@ struct ConfigurationFile {
     func service(
         after before: Service? = nil, adjust: (inout Configuration) -> Void = { _ in }
     ) throws(YAMLFileError) -> Service {
-        var configuration: Configuration = try YAMLFile.decode(
+        var service: Service?
+        let _: Configuration = try YAMLFile.decode(
             YAMLFile.text(of: path), file: path, as: "configuration",
             check: { configuration in
+                var configuration = configuration
+                adjust(&configuration)
                 do throws(ConfigurationError) {
-                    _ = try Service(configuration)
+                    service = try Service(configuration, secret: before?.secret ?? .random())
                     return nil
                 } catch {
                     return ConfigurationFile.complaint(error)
                 }
             })
-        adjust(&configuration)
-        do throws(ConfigurationError) {
-            guard let before else { return try Service(configuration) }
-            return try Service(configuration, secret: before.secret)
-        } catch {
-            // Checked above, so this is of something that the command line set.
-            throw YAMLFileError(file: path, message: error.description)
-        }
+        guard let service else { preconditionFailure("a configuration was decoded and not checked") }
+        return service
     }
 
     private static func complaint(_ error: ConfigurationError) -> YAMLFile.Complaint {
