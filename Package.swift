@@ -63,6 +63,8 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        // What scripts/fuzz-dns runs; by itself it replays files.
+        .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),
         .testTarget(
             name: "Unit",
             dependencies: [
