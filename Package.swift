@@ -21,9 +21,13 @@ let package = Package(
         .target(
             name: "CLinux",
             linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
-        .target(name: "Addressing"),
+        .target(name: "CVector"),
+        .target(name: "Addressing", dependencies: ["CVector"]),
         .target(
             name: "SocketLookup",
+            dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
+        .target(
+            name: "PolicyDNS",
             dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
         .target(
             name: "Lab",
@@ -42,14 +46,17 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
         .target(name: "Report", dependencies: ["Lab"]),
-        .target(name: "Fixtures", dependencies: ["Addressing", "Lab", .product(name: "Yams", package: "Yams")]),
+        .target(name: "YAMLReading", dependencies: [.product(name: "Yams", package: "Yams")]),
+        .target(
+            name: "Fixtures",
+            dependencies: ["Addressing", "Lab", "YAMLReading", .product(name: "Yams", package: "Yams")]),
         .executableTarget(
             name: "LabGuest",
             dependencies: ["Channel", "CLinux", "Lab", .product(name: "SystemPackage", package: "swift-system")]),
         .executableTarget(
             name: "LabCommand",
             dependencies: [
-                "Fixtures", "Lab", "Report", "VirtualMachine",
+                "Fixtures", "Lab", "PolicyDNS", "Report", "VirtualMachine", "YAMLReading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -57,9 +64,11 @@ let package = Package(
         .testTarget(
             name: "Unit",
             dependencies: [
-                "Addressing", "Channel", "Fixtures", "Lab", "LabCommand", "Report", "SocketLookup", "VirtualMachine",
+                "Addressing", "Channel", "Fixtures", "Lab", "LabCommand", "PolicyDNS", "Report", "SocketLookup",
+                "VirtualMachine", "YAMLReading",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
             ]),
         .testTarget(
             name: "Kernel",

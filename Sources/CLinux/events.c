@@ -115,3 +115,5 @@ int clinux_accept_queue(int listener)
 int clinux_processor(void) { return result(sched_getcpu()); }
 
 int clinux_unpin(void) { return result(sched_setaffinity(0, sizeof(allowed), &allowed)); }
+
+int clinux_fork(void) { return result(fork()); }

@@ -39,3 +39,6 @@ int clinux_accept_queue(int listener);
 
 // The processor that the calling thread is on.
 int clinux_processor(void);
+
+// fork(2), which Swift hides because a child of a program with threads may do almost nothing: draw, write, _exit.
+int clinux_fork(void);
