@@ -23,7 +23,7 @@ struct AddressSource: Sendable {
 
 /// The battery for address generation: all that must hold of the answers of a server with two workers.
 enum AddressBattery {
-    /// Each report is judged at this rate. Fewer than 100 reports are judged in all of the unit tests, so a suite with
+    /// Each set of findings is judged at this rate. Fewer than 100 sets are judged in all of the unit tests, so a suite with
     /// other seeds would refuse a good generator less than once in a million times.
     static let familywiseRate = 1e-8
 
@@ -43,11 +43,11 @@ enum AddressBattery {
 
     struct Verdict {
         let source: String
-        let report: Report
+        let findings: Findings
 
         /// The aspects whose tests failed.
         var accused: Set<Aspect> {
-            Set(report.failures.compactMap { failure in
+            Set(findings.failures.compactMap { failure in
                 Aspect.allCases.first { failure.subject.hasPrefix("\($0.rawValue):") }
             })
         }
@@ -70,7 +70,7 @@ enum AddressBattery {
         results += try Battery.independence(ofNames: order, first.v6, subject: subject(.nameWithAAAA))
         results += try Battery.workers(first.v4, second.v4, subject: subject(.workersA))
         results += try Battery.workers(first.v6, second.v6, subject: subject(.workersAAAA))
-        return Verdict(source: source.name, report: Report(results, familywiseRate: familywiseRate))
+        return Verdict(source: source.name, findings: Findings(results, familywiseRate: familywiseRate))
     }
 
     private static func answers(

@@ -137,7 +137,8 @@ extension Defect {
         spoilt("A and AAAA share their low bits", caughtBy: [.crossBits, .contingency], accuses: [.aWithAAAA]) {
             parts, _ in (v4: parts.v6 & 255, v6: parts.v6)
         },
-        make("a cycle of 10,000 draws", caughtBy: [.collisions, .chiSquared], accuses: [.a, .aaaa]) { number in
+        make("a cycle of 10,000 draws", caughtBy: [.collisions, .chiSquared],
+            accuses: [.a, .aaaa, .aWithAAAA, .workersA, .workersAAAA]) { number in
             var generator = generator(number)
             var drawn = 0
             return { _ in

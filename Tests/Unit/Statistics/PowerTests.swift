@@ -8,10 +8,10 @@ struct PowerTests {
     @Test("a defect is refused by the tests that are there for it, and nothing else is accused", arguments: Defect.all)
     func caught(defect: Defect) throws {
         let verdict = try AddressBattery.examine(defect.source)
-        let missed = defect.caughtBy.subtracting(verdict.report.failedTests)
-        #expect(missed.isEmpty, "\(verdict.report)")
+        let missed = defect.caughtBy.subtracting(verdict.findings.failedTests)
+        #expect(missed.isEmpty, "\(verdict.findings)")
         let mistaken = verdict.accused.subtracting(defect.accuses)
-        #expect(mistaken.isEmpty, "\(verdict.report)")
+        #expect(mistaken.isEmpty, "\(verdict.findings)")
         PowerTable.write(verdict)
     }
 
@@ -40,9 +40,9 @@ enum PowerTable {
             + "|" + [String](repeating: "---|", count: names.count + 1).joined() + "\n"
     }
 
-    /// The power of ten of the smallest p-value, bold if the test refuses at the rate of the report.
+    /// The power of ten of the smallest p-value, bold if the test refuses at the rate of the findings.
     static func row(_ verdict: AddressBattery.Verdict) -> String {
-        let (smallest, failed) = (verdict.report.smallest, verdict.report.failedTests)
+        let (smallest, failed) = (verdict.findings.smallest, verdict.findings.failedTests)
         let cells = StatisticalTest.allCases.map { test in
             guard let p = smallest[test] else { return "" }
             let exponent = p < 1e-300 ? "<-300" : "\(Int(log10(p).rounded(.down)))"

@@ -1,5 +1,5 @@
 /// The results of many tests, judged together so that all of them cry wolf at a stated rate.
-public struct Report: Sendable {
+public struct Findings: Sendable {
     public let results: [TestResult]
     /// The probability, for a good generator, that any test fails: at most this.
     public let familywiseRate: Double
@@ -10,7 +10,7 @@ public struct Report: Sendable {
     public init(_ results: [TestResult], familywiseRate: Double) {
         self.results = results
         self.familywiseRate = familywiseRate
-        self.adjusted = Report.holm(results.map(\.pValue))
+        self.adjusted = Findings.holm(results.map(\.pValue))
     }
 
     /// The number of tests that the correction is for.
@@ -47,7 +47,7 @@ public struct Report: Sendable {
     }
 }
 
-extension Report: CustomStringConvertible {
+extension Findings: CustomStringConvertible {
     /// The verdict: how many tests at which rate, and each failure on a line of its own.
     public var description: String {
         let failures = failures
