@@ -47,7 +47,8 @@ enum Occupancy {
             var occupied = last
             while occupied >= first {
                 let stays = probability[occupied] * (Double(occupied) / Double(cells))
-                let fills = occupied > first ? probability[occupied - 1] * (Double(cells - occupied + 1) / Double(cells)) : 0
+                let fills =
+                    occupied > first ? probability[occupied - 1] * (Double(cells - occupied + 1) / Double(cells)) : 0
                 probability[occupied] = stays + fills
                 occupied -= 1
             }

@@ -47,9 +47,10 @@ enum AddressBattery {
 
         /// The aspects whose tests failed.
         var accused: Set<Aspect> {
-            Set(findings.failures.compactMap { failure in
-                Aspect.allCases.first { failure.subject.hasPrefix("\($0.rawValue):") }
-            })
+            Set(
+                findings.failures.compactMap { failure in
+                    Aspect.allCases.first { failure.subject.hasPrefix("\($0.rawValue):") }
+                })
         }
     }
 
