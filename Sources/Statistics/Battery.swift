@@ -23,7 +23,7 @@ public enum Battery {
         results.append(try Runs.aboveAndBelow(samples, subject: subject))
         if n >= 1000 { results.append(try Runs.ascending(samples, subject: subject)) }
 
-        let uniforms = samples.uniforms(using: &generator)
+        let uniforms = samples.uniforms(using: &generator).sorted()
         results.append(try EmpiricalDistribution.kolmogorovSmirnov(uniforms, subject: subject))
         if n >= 100 { results.append(try EmpiricalDistribution.andersonDarling(uniforms, subject: subject)) }
 
