@@ -32,7 +32,7 @@ let package = Package(
         .target(
             name: "Lab",
             dependencies: [
-                "Addressing", "CLinux", "SocketLookup",
+                "Addressing", "CLinux", "PolicyDNS", "SocketLookup", "Statistics",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
