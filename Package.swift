@@ -46,14 +46,17 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
         .target(name: "Report", dependencies: ["Lab"]),
-        .target(name: "Fixtures", dependencies: ["Addressing", "Lab", .product(name: "Yams", package: "Yams")]),
+        .target(name: "YAMLReading", dependencies: [.product(name: "Yams", package: "Yams")]),
+        .target(
+            name: "Fixtures",
+            dependencies: ["Addressing", "Lab", "YAMLReading", .product(name: "Yams", package: "Yams")]),
         .executableTarget(
             name: "LabGuest",
             dependencies: ["Channel", "CLinux", "Lab", .product(name: "SystemPackage", package: "swift-system")]),
         .executableTarget(
             name: "LabCommand",
             dependencies: [
-                "Fixtures", "Lab", "Report", "VirtualMachine",
+                "Fixtures", "Lab", "PolicyDNS", "Report", "VirtualMachine", "YAMLReading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -62,9 +65,10 @@ let package = Package(
             name: "Unit",
             dependencies: [
                 "Addressing", "Channel", "Fixtures", "Lab", "LabCommand", "PolicyDNS", "Report", "SocketLookup",
-                "VirtualMachine",
+                "VirtualMachine", "YAMLReading",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
             ]),
         .testTarget(
             name: "Kernel",

@@ -1,5 +1,6 @@
 import Glibc
 import Lab
+import YAMLReading
 
 /// Which of the fixtures to take.
 public struct Selection: Hashable, Sendable {

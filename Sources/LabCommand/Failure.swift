@@ -1,6 +1,7 @@
 import ArgumentParser
 import Fixtures
 import Report
+import YAMLReading
 
 /// An error that knows which exit status it means.
 protocol StatusCarrying: Error {
@@ -26,7 +27,7 @@ struct Breakdown: StatusCarrying, CustomStringConvertible {
 /// The status of an error of another module; nil for the argument parser's.
 func knownStatus(of error: any Error) -> ExitStatus? {
     switch error {
-    case is SelectionError, is FixtureFileError: .usage
+    case is SelectionError, is YAMLFileError: .usage
     case is ValidationError, is CleanExit: nil
     // The parser's errors are internal to it, but all of them come wrapped in one type.
     case let error where String(reflecting: type(of: error)).hasPrefix("ArgumentParser."): nil

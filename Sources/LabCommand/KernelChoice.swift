@@ -4,6 +4,7 @@ import Foundation
 import Lab
 import Report
 import VirtualMachine
+import YAMLReading
 
 /// The options that choose kernels.
 struct KernelOptions: ParsableArguments {

@@ -11,7 +11,7 @@ struct DifferencesTests {
     private static let versions = VersionSet(KernelVersion(6, 18), KernelVersion(6, 17, 8))
 
     private func fixture(_ variant: String, _ expectations: [Lab.Expectation], to port: UInt16 = 80) throws -> Fixture {
-        try Fixture(
+        Fixture(
             name: "port/shared", variant: variant, summary: "A port is shared.", because: ["commit d57f4b874946"],
             steps: [
                 Step(.namespace("host")),

@@ -1,5 +1,6 @@
 import Fixtures
 import Lab
+import YAMLReading
 import Testing
 
 private func fixture(_ name: String, _ variant: String? = nil, tags: [String] = []) -> Fixture {

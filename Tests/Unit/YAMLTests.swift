@@ -1,6 +1,7 @@
 import Addressing
 import Foundation
 import Testing
+import YAMLReading
 
 @testable import Fixtures
 @testable import Lab
@@ -270,20 +271,20 @@ private let head = "name: a/b\nsummary: Text.\n# why\nsteps:\n"
         ("name: [a\n", "2:1: not YAML: while parsing a flow sequence did not find expected ',' or ']'"),
     ])
 func mistakes(text: String, expected: String) {
-    let error = #expect(throws: FixtureFileError.self) { try FixtureFile.decode(text, file: "bug.yaml") }
+    let error = #expect(throws: YAMLFileError.self) { try FixtureFile.decode(text, file: "bug.yaml") }
     #expect(error?.description == "bug.yaml:\(expected)")
 }
 
 @Test("a mistake that belongs to no place is told with the file")
 func mistakesOfTheWhole() throws {
     func message(_ text: String) -> String? {
-        #expect(throws: FixtureFileError.self) { try FixtureFile.decode(text, file: "bug.yaml") }?.description
+        #expect(throws: YAMLFileError.self) { try FixtureFile.decode(text, file: "bug.yaml") }?.description
     }
     #expect(message("") == "bug.yaml: holds no fixture")
     #expect(
         message("name: nonsense\nsummary: x\nsteps:\n- namespace: x\n")
             == "bug.yaml: 'nonsense' is not a fixture name: write family/name in lower-case words joined by -")
-    let missing = #expect(throws: FixtureFileError.self) { try FixtureFile.read("/nonexistent/bug.yaml") }
+    let missing = #expect(throws: YAMLFileError.self) { try FixtureFile.read("/nonexistent/bug.yaml") }
     #expect(missing?.line == nil && missing?.description.hasPrefix("/nonexistent/bug.yaml: cannot be read") == true)
 }
 

@@ -1,45 +1,56 @@
 import Foundation
-import Lab
 import Yams
 
-/// The YAML form of a fixture: one file, one fixture.
-public enum FixtureFile {
-    /// Reads the fixture that a file holds, and validates it.
-    public static func read(_ path: String) throws(FixtureFileError) -> Fixture {
+/// A YAML file that holds one value, whose errors say file, line and column.
+public enum YAMLFile {
+    /// What is wrong with a value that could be decoded, and where in it.
+    public struct Complaint {
+        /// Keys, and indices as decimal text; empty for the whole.
+        public var path: [String]
+        public var message: String
+
+        public init(_ message: String, at path: [String] = []) {
+            self.path = path
+            self.message = message
+        }
+    }
+
+    /// The text of a file.
+    public static func text(of path: String) throws(YAMLFileError) -> String {
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))
         } catch {
-            throw FixtureFileError(file: path, message: "cannot be read: \(error.localizedDescription)")
+            throw YAMLFileError(file: path, message: "cannot be read: \(error.localizedDescription)")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
-            throw FixtureFileError(file: path, message: "is not UTF-8 text")
+            throw YAMLFileError(file: path, message: "is not UTF-8 text")
         }
-        return try decode(text, file: path)
+        return text
     }
 
-    /// Reads a fixture and validates it.
+    /// Reads a value, refuses keys that mean nothing, and has the whole checked.
     ///
-    /// - Parameter file: what errors call the text.
-    public static func decode(_ text: String, file: String) throws(FixtureFileError) -> Fixture {
-        try parse(text, file: file) { fixture throws(FixtureError) in try fixture.validate() }
-    }
-
-    /// Reads the form alone, and has the whole checked by `check`, whose errors are located.
-    static func parse(
-        _ text: String, file: String, check: (Fixture) throws(FixtureError) -> Void = { _ in }
-    ) throws(FixtureFileError) -> Fixture {
+    /// - Parameters:
+    ///   - file: what errors call the text.
+    ///   - what: what the text should hold, as `fixture`.
+    ///   - check: says what is wrong with the value; nil for nothing.
+    public static func decode<Value: Decodable>(
+        _ text: String, file: String, as what: String, check: (Value) -> Complaint? = { _ in nil }
+    ) throws(YAMLFileError) -> Value {
         let record = NodeDecoder.Record()
         var root: Node?
         do {
             root = try Yams.compose(yaml: text)
-            guard let root else { throw FixtureFileError(file: file, message: "holds no fixture") }
-            let decoded = Result { try Fixture(from: NodeDecoder(node: root, codingPath: [], record: record)) }
+            guard let root else { throw YAMLFileError(file: file, message: "holds no \(what)") }
+            let decoded = Result { try Value(from: NodeDecoder(node: root, codingPath: [], record: record)) }
             // Also after a failure, and first: a key that is missing is often one that is misspelt.
             try rejectUnknownKeys(record)
-            let fixture = try decoded.get()
-            try check(fixture)
-            return fixture
+            let value = try decoded.get()
+            if let complaint = check(value) {
+                throw YAMLFileError(file: file, mark: mark(of: complaint.path, in: root), message: complaint.message)
+            }
+            return value
         } catch {
             throw located(error, file: file, root: root)
         }
@@ -70,52 +81,47 @@ public enum FixtureFile {
         if let first { throw first }
     }
 
-    private static func located(_ error: any Error, file: String, root: Node?) -> FixtureFileError {
+    private static func located(_ error: any Error, file: String, root: Node?) -> YAMLFileError {
         switch error {
-        case let error as FixtureFileError: return error
+        case let error as YAMLFileError: return error
         case let error as NodeDecoder.Failure:
-            return FixtureFileError(file: file, mark: error.mark, message: error.message)
-        case let error as FixtureError:
-            let steps = root?["steps"]?.sequence
-            let step = error.step.flatMap { number in
-                steps.flatMap { $0.indices.contains(number - 1) ? $0[number - 1] : nil }
-            }
-            return FixtureFileError(file: file, mark: step?.mark, message: error.description)
+            return YAMLFileError(file: file, mark: error.mark, message: error.message)
         case let error as YamlError: return located(error, file: file)
         case DecodingError.dataCorrupted(let context), DecodingError.keyNotFound(_, let context),
             DecodingError.typeMismatch(_, let context), DecodingError.valueNotFound(_, let context):
-            return FixtureFileError(
-                file: file, mark: root.flatMap { mark(of: context.codingPath, in: $0) },
+            return YAMLFileError(
+                file: file, mark: root.flatMap { mark(of: context.codingPath.map(\.text), in: $0) },
                 message: context.debugDescription)
-        default: return FixtureFileError(file: file, message: "\(error)")
+        default: return YAMLFileError(file: file, message: "\(error)")
         }
     }
 
-    private static func located(_ error: YamlError, file: String) -> FixtureFileError {
+    private static func located(_ error: YamlError, file: String) -> YAMLFileError {
         switch error {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let text = [context?.text, problem].compactMap { $0 }.joined(separator: " ")
-            return FixtureFileError(file: file, mark: mark, message: "not YAML: \(text)")
+            return YAMLFileError(file: file, mark: mark, message: "not YAML: \(text)")
         case .duplicatedKeysInMapping(let duplicates, let context):
-            return FixtureFileError(
+            return YAMLFileError(
                 file: file, mark: context.mark,
                 message: "the mapping that begins here has the key \'\(duplicates.joined(separator: "\', \'"))\' twice")
-        case .reader(let problem, _, _, _): return FixtureFileError(file: file, message: "not YAML: \(problem)")
-        default: return FixtureFileError(file: file, message: "not YAML: \(error)")
+        case .reader(let problem, _, _, _): return YAMLFileError(file: file, message: "not YAML: \(problem)")
+        default: return YAMLFileError(file: file, message: "not YAML: \(error)")
         }
     }
 
-    /// Where the value at `path` is, or the nearest one around it.
-    private static func mark(of path: [any CodingKey], in root: Node) -> Mark? {
+    /// Where the value at `path` is, or the nearest one around it; nil for the whole.
+    private static func mark(of path: [String], in root: Node) -> Mark? {
+        if path.isEmpty { return nil }
         var node = root
         for key in path {
             switch node {
             case .mapping(let mapping):
-                guard let next = mapping[key.stringValue] else { return node.mark }
+                guard let next = mapping[key] else { return node.mark }
                 node = next
             case .sequence(let sequence):
-                guard let index = key.intValue, sequence.indices.contains(index) else { return node.mark }
+                guard let index = Int(key), sequence.indices.contains(index) else { return node.mark }
                 node = sequence[index]
             case .scalar, .alias: return node.mark
             }
@@ -124,8 +130,12 @@ public enum FixtureFile {
     }
 }
 
-/// What is wrong with a fixture's file, and where: `file:line:column: message`.
-public struct FixtureFileError: Error, Hashable, Sendable, CustomStringConvertible {
+extension CodingKey {
+    fileprivate var text: String { intValue.map(String.init) ?? stringValue }
+}
+
+/// What is wrong with a file, and where: `file:line:column: message`.
+public struct YAMLFileError: Error, Hashable, Sendable, CustomStringConvertible {
     public var file: String
     /// From 1; nil where the whole file is meant.
     public var line: Int?
