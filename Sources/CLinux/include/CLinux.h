@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "datagrams.h"
 #include "events.h"
 #include "sockets.h"
 
