@@ -108,6 +108,8 @@ extension Worker {
             if !more { break }
         }
         if isFinished(connection) { return end(connection) }
+        // In a drain a query puts off the end that is due soonest; else it only makes deadlines later.
+        if drainDeadline != nil { expect(by: deadline(of: connection)) }
         try watchAgain(connection)
     }
 

@@ -35,8 +35,8 @@ public final class Worker {
     private(set) var drainDeadline: UInt64?
     /// Whether somebody rang since this was last cleared.
     var called = false
-    /// For tests: accept4.
-    var acceptConnection = clinux_accept_from
+    /// accept4(2), or what a test puts in its place.
+    var acceptConnection: (Int32, UnsafeMutablePointer<sockaddr_storage>?) -> Int32 = clinux_accept_from
 
     private var events = [clinux_event](repeating: clinux_event(), count: Worker.eventsAtOnce)
     private static let eventsAtOnce = 64

@@ -83,9 +83,9 @@ final class WorkerThread: Sendable {
 
     /// Waits for the end of the thread.
     func join() {
-        let created = thread.withLock {
-            defer { $0 = nil }
-            return $0
+        let created = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
         }
         if let created { pthread_join(created, nil) }
     }
@@ -99,9 +99,9 @@ final class WorkerThread: Sendable {
                 guard worker.called else { continue }
                 worker.called = false
                 _ = bell.rings()
-                let commands = mailbox.withLock {
-                    defer { $0.commands = [] }
-                    return $0.commands
+                let commands = mailbox.withLock { mailbox in
+                    defer { mailbox.commands = [] }
+                    return mailbox.commands
                 }
                 for (command, done) in commands {
                     defer { done.ring() }

@@ -11,7 +11,7 @@ func testConfiguration(ttl: UInt32 = 300, listeners: [Configuration.Listener] = 
     policy.ttl = ttl
     var configuration = Configuration(
         zones: [.init(name: try testName("."), nameservers: [.init(name: try testName("ns.example."))])],
-        pools: [.init(name: "pool", addresses: AddressPool(prefixes: [prefix]))],
+        pools: [.init(name: "pool", addresses: AddressPool(prefix))],
         policies: [policy])
     configuration.listeners = listeners
     return configuration
@@ -22,7 +22,7 @@ func testService(_ configuration: Configuration) throws -> Service { Service(con
 func testName(_ text: String) throws -> DomainName {
     var wire: [UInt8] = []
     for label in text.split(separator: ".") { wire += [UInt8(label.utf8.count)] + Array(label.utf8) }
-    return DomainName(wire: wire + [0])
+    return DomainName(lowerCasedWire: wire + [0])
 }
 
 /// The query for the A record of `www.example.com`.
