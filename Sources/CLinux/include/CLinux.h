@@ -13,6 +13,7 @@
 
 #include "datagrams.h"
 #include "events.h"
+#include "processes.h"
 #include "sockets.h"
 
 // MARK: libbpf

@@ -6,12 +6,12 @@ import PolicyDNS
 /// A question for a name server, and where to ask it.
 struct NameQuestion {
     var name: DomainName
-    var type: Configuration.QueryType
+    var type: QuestionType
     var to: Endpoint
     var payload: Int?
     var recursion = false
 
-    init(_ name: String, _ type: Configuration.QueryType, to endpoint: Endpoint) throws(ExecutorError) {
+    init(_ name: String, _ type: QuestionType, to endpoint: Endpoint) throws(ExecutorError) {
         do {
             self.name = try DomainName(text: name)
         } catch {
@@ -22,9 +22,16 @@ struct NameQuestion {
     }
 
     func bytes(id: UInt16) -> [UInt8] {
-        var query = Query(name, type == .a ? RecordType.a : RecordType.aaaa, id: id)
+        var query = Query(name, type: type.number)
+        query.id = id
         query.recursionDesired = recursion
-        query.udpPayload = payload.map { UInt16(clamping: $0) }
+        query.edns = payload.map {
+            var edns = Query.EDNS()
+            edns.payload = UInt16(clamping: $0)
+            // Asks the server to say which one it is (RFC 5001 §2.1).
+            edns.options = [Query.Option(code: OptionCode.serverIdentifier, data: [])]
+            return edns
+        }
         return query.bytes
     }
 }
@@ -36,12 +43,32 @@ struct NameAnswer {
 
     /// Nil for what is no answer to anything.
     init?(_ bytes: [UInt8], from endpoint: Endpoint) {
-        guard let response = ParsedResponse(bytes) else { return nil }
-        self.response = response
+        do {
+            response = try ParsedResponse(bytes)
+        } catch {
+            return nil
+        }
         from = endpoint
     }
 
     var addresses: [IPAddress] { response.addresses }
+
+    /// What the server calls itself (NSID, RFC 5001); nil if it was not asked, or does not say.
+    var server: String? {
+        response.edns?.options.first { $0.code == OptionCode.serverIdentifier }
+            .map { String(decoding: $0.data, as: UTF8.self) }
+    }
+}
+
+extension QuestionType {
+    fileprivate var number: UInt16 {
+        switch self {
+        case .a: RecordType.a
+        case .aaaa: RecordType.aaaa
+        case .ns: RecordType.ns
+        case .soa: RecordType.soa
+        }
+    }
 }
 
 extension World {
@@ -132,5 +159,5 @@ extension World {
     }
 
     /// The query type for addresses of a family.
-    func type(for family: AddressFamily) -> Configuration.QueryType { family == .ipv4 ? .a : .aaaa }
+    func type(for family: AddressFamily) -> QuestionType { family == .ipv4 ? .a : .aaaa }
 }

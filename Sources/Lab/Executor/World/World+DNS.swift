@@ -8,6 +8,9 @@ struct SurveyAnswers {
     var within: Prefix
     /// The number of the name, from 0, and that of the address within the prefix.
     var drawn: [(name: Int, address: Int)] = []
+
+    /// Draws for each cell of a table, below which the tails of χ² are not those of the counts.
+    fileprivate static let enough = 16
 }
 
 extension World {
@@ -29,16 +32,16 @@ extension World {
         let response = answer.response
         let outside = answer.addresses.count { address in !query.within.contains { $0.contains(address) } }
         var facts = [
-            "rcode": ResponseCode.name(response.rcode), "answers": "\(answer.addresses.count)",
+            "rcode": ResponseCode.name(response.rcode), "answers": "\(response.answers.count)",
             "from": answer.from == query.to ? "the endpoint asked" : "\(answer.from)",
             "authoritative": yesOrNo(response.isAuthoritative),
-            "recursion": response.isRecursionAvailable ? "available" : "not available",
+            "recursion": response.recursionAvailable ? "available" : "not available",
             "truncated": query.retry ?? false ? (truncated ? "at first" : "never") : yesOrNo(response.isTruncated),
             "over": transport.rawValue,
         ]
         if !query.within.isEmpty { facts["outside"] = "\(outside)" }
-        if let ttl = response.answerTTL { facts["ttl"] = "\(ttl)" }
-        if let server = response.serverIdentifier { facts["server"] = server }
+        if let ttl = response.answers.map(\.ttl).min() { facts["ttl"] = "\(ttl)" }
+        if let server = answer.server { facts["server"] = server }
         return Observation(.facts(facts), log: daemonLog)
     }
 
@@ -116,12 +119,12 @@ extension SurveyAnswers {
             "each name kept its address": yesOrNo(met.allSatisfy { $0.count == 1 }),
         ]
         var measurements = [Measurement("distinct addresses", Double(distinct), "")]
-        if addresses > 1, drawn.count >= 5 * addresses {
-            let result = try Frequencies.chiSquared(counts)
+        if addresses > 1, drawn.count >= SurveyAnswers.enough * addresses {
+            let result = try Frequencies.chiSquared(counts: counts)
             facts["uniform"] = yesOrNo(result.isPlausible)
             measurements.append(Measurement("p of uniformity", result.pValue, ""))
         }
-        if hosts > 1, addresses > 1, drawn.count >= 5 * addresses * hosts {
+        if hosts > 1, addresses > 1, drawn.count >= SurveyAnswers.enough * addresses * hosts {
             let result = try ContingencyTable.independence(
                 drawn.map(\.name), of: hosts, drawn.map(\.address), of: addresses)
             facts["independent of the name"] = yesOrNo(result.isPlausible)

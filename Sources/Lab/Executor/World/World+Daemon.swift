@@ -20,8 +20,9 @@ final class RunningDaemon {
             throw .call("pwrite", errno: .current, doing: "writing the configuration of \(daemon.name)")
         }
         var ends: [Int32] = [-1, -1]
-        guard pipe2(&ends, O_CLOEXEC) == 0 else {
-            throw .call("pipe2", errno: .current, doing: "starting \(daemon.name)")
+        let made = clinux_pipe(&ends)
+        guard made == 0 else {
+            throw .call("pipe2", errno: ErrorNumber(returned: made), doing: "starting \(daemon.name)")
         }
         let input = Descriptor(ends[0])
         lifeline = Descriptor(ends[1])
@@ -50,8 +51,10 @@ final class RunningDaemon {
 
     /// A file without a name, which goes with its last descriptor.
     private static func memoryFile(_ name: String) throws(ExecutorError) -> Descriptor {
-        let raw = memfd_create(name, UInt32(MFD_CLOEXEC))
-        guard raw >= 0 else { throw .call("memfd_create", errno: .current, doing: "making a file for \(name)") }
+        let raw = clinux_memory_file(name)
+        guard raw >= 0 else {
+            throw .call("memfd_create", errno: ErrorNumber(returned: raw), doing: "making a file for \(name)")
+        }
         return Descriptor(raw)
     }
 

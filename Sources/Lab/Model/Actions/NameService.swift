@@ -59,7 +59,7 @@ public struct NameQuery: Hashable, Sendable, Codable {
     public var `protocol`: TransportProtocol
     public var to: Endpoint
     public var name: String
-    public var type: Configuration.QueryType
+    public var type: QuestionType
     /// The size of a UDP answer that the client says it takes (RFC 6891 §6.2.3); nil sends no EDNS, which is 512.
     public var payload: Int?
     /// Whether recursion is desired.
@@ -70,7 +70,7 @@ public struct NameQuery: Hashable, Sendable, Codable {
     public var within: [Prefix]
 
     public init(
-        from: String, _ protocol: TransportProtocol, to: Endpoint, _ name: String, _ type: Configuration.QueryType,
+        from: String, _ protocol: TransportProtocol, to: Endpoint, _ name: String, _ type: QuestionType,
         payload: Int? = nil, recursion: Bool? = nil, retry: Bool? = nil, within: [Prefix] = []
     ) {
         self.from = from
@@ -85,6 +85,14 @@ public struct NameQuery: Hashable, Sendable, Codable {
     }
 }
 
+/// The types that questions are about.
+public enum QuestionType: String, Hashable, Sendable, Codable, CaseIterable {
+    case a = "A"
+    case aaaa = "AAAA"
+    case ns = "NS"
+    case soa = "SOA"
+}
+
 /// Many questions for the addresses of many names, in turn, and what the answers have in common.
 public struct NameSurvey: Hashable, Sendable, Codable {
     /// By which a `compare` knows it; nil for a survey that is compared with none.
@@ -95,14 +103,14 @@ public struct NameSurvey: Hashable, Sendable, Codable {
     public var to: Prefix
     public var port: UInt16
     public var hosts: HostNames
-    public var type: Configuration.QueryType
+    public var type: QuestionType
     public var queries: Int
     /// Where the addresses answered should be.
     public var within: Prefix
 
     public init(
         _ name: String? = nil, from: String, _ protocol: TransportProtocol = .udp, to: Prefix, port: UInt16 = 53,
-        _ hosts: HostNames, _ type: Configuration.QueryType, queries: Int, within: Prefix
+        _ hosts: HostNames, _ type: QuestionType, queries: Int, within: Prefix
     ) {
         self.name = name
         self.from = from
