@@ -14,7 +14,8 @@ final class Conversation {
     }
 
     let destination: Endpoint
-    let descriptor: Descriptor
+    /// Nil once it is closed.
+    private(set) var descriptor: Descriptor?
     private(set) var state = State.connecting
     private(set) var reply: [UInt8] = []
     private var request: [UInt8]
@@ -28,8 +29,15 @@ final class Conversation {
         self.destination = destination
         self.request = request
         self.isWhole = isWhole
-        descriptor = try Descriptor.socket(destination.address.family, .tcp)
+        let descriptor = try Descriptor.socket(destination.address.family, .tcp)
         try descriptor.connect(to: destination)
+        self.descriptor = descriptor
+    }
+
+    /// Closes the connection with RST, so that thousands leave nothing behind. The reply stays.
+    func close() {
+        descriptor?.resetOnClose()
+        descriptor = nil
     }
 
     var isDecided: Bool {
@@ -49,12 +57,12 @@ final class Conversation {
     private func send() throws(KernelRefusal) {
         state = .waiting
         // Short enough for the empty send queue of a connection that waits for each reply.
-        try descriptor.send(request)
+        try descriptor?.send(request)
     }
 
     /// Takes what an event on the descriptor brought; true if the connection has just been made.
     func handle(_ flags: UInt32) -> Bool {
-        if let errno = descriptor.takeError() {
+        if let errno = descriptor?.takeError() {
             if !isDecided { state = .failed(KernelRefusal(isConnecting ? "connect" : "recv", errno)) }
             return false
         }
@@ -68,7 +76,7 @@ final class Conversation {
     }
 
     private func receive() throws(KernelRefusal) {
-        while let bytes = try descriptor.receive(4096) {
+        while let bytes = try descriptor?.receive(4096) {
             if bytes.isEmpty {
                 if !isDecided { throw KernelRefusal("recv", ErrorNumber(rawValue: ECONNABORTED)) }
                 return
@@ -86,21 +94,28 @@ final class Conversation {
 }
 
 extension World {
+    private static let conversationsAtOnce = 32
+
     /// Has conversations, several at a time, until each is decided or none gets on within the deadline.
     ///
-    /// - Parameter begin: opens the conversation of an index, or has it ask once more.
-    func converse(_ count: Int, atOnce: Int = 32, _ begin: (Int) throws -> Conversation) throws -> [Conversation] {
+    /// - Parameters:
+    ///   - keeping: whether they stay open once they are decided.
+    ///   - begin: opens the conversation of an index, or has it ask once more.
+    func converse(
+        _ count: Int, keeping: Bool, _ begin: (Int) throws -> Conversation
+    ) throws -> [Conversation] {
         var all: [Conversation] = []
         var open: [Conversation] = []
         while all.count < count || !open.isEmpty {
             try Task.checkCancellation()
-            while all.count < count, open.count < atOnce {
+            while all.count < count, open.count < World.conversationsAtOnce {
                 let conversation = try begin(all.count)
                 all.append(conversation)
                 if !conversation.isDecided { open.append(conversation) }
             }
             let waiting = open
             let goesOn = try loop.serve(until: deadline) { waiting.contains(where: \.isDecided) || waiting.isEmpty }
+            for conversation in open where conversation.isDecided && !keeping { end(conversation) }
             open.removeAll(where: \.isDecided)
             guard goesOn else { break }
         }
@@ -114,22 +129,21 @@ extension World {
         let conversation = try namespace(name).enter {
             try Conversation(to: destination, request: request, until: isWhole)
         }
-        try loop.add(conversation.descriptor.raw, CLINUX_READABLE | CLINUX_WRITABLE) {
-            [loop, weak conversation] flags in
+        guard let raw = conversation.descriptor?.raw else { return conversation }
+        try loop.add(raw, CLINUX_READABLE | CLINUX_WRITABLE) { [loop, weak conversation] flags in
             guard let conversation else { return }
             let connected = conversation.handle(flags)
             if case .failed = conversation.state {
-                loop.remove(conversation.descriptor)
+                loop.remove(raw)
             } else if connected {
-                try loop.change(conversation.descriptor.raw, CLINUX_READABLE)
+                try loop.change(raw, CLINUX_READABLE)
             }
         }
         return conversation
     }
 
-    /// Closes a conversation with RST, so that thousands leave nothing behind.
-    func end(_ conversation: Conversation) {
-        loop.remove(conversation.descriptor)
-        conversation.descriptor.resetOnClose()
+    private func end(_ conversation: Conversation) {
+        if let descriptor = conversation.descriptor { loop.remove(descriptor) }
+        conversation.close()
     }
 }

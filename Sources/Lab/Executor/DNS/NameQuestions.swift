@@ -124,14 +124,13 @@ extension World {
 
     /// Asks over TCP, a connection for each question.
     func askOverTCP(_ questions: [NameQuestion], from name: String) throws -> [NameAnswer?] {
-        let conversations = try converse(questions.count) { index in
+        let conversations = try converse(questions.count, keeping: false) { index in
             let bytes = questions[index].bytes(id: UInt16(truncatingIfNeeded: index))
             return try talk(
                 from: name, to: questions[index].to,
                 [UInt8(bytes.count >> 8), UInt8(truncatingIfNeeded: bytes.count)] + bytes
             ) { World.message(in: $0) != nil }
         }
-        defer { conversations.forEach(end) }
         var answers = [NameAnswer?](repeating: nil, count: questions.count)
         for (index, conversation) in conversations.enumerated() {
             if case .failed(let refusal) = conversation.state { throw refusal }

@@ -79,9 +79,9 @@ extension World {
         facts["from another endpoint"] = "\(elsewhere)"
         facts["outside"] = "\(outside)"
         facts["rcodes"] = codes.sorted().joined(separator: ", ")
-        let (verdicts, measurements) = try found.judge(addresses: addresses)
+        let (verdicts, log) = try found.judge(addresses: addresses)
         if let name = survey.name { surveys[name] = found }
-        return Observation(.facts(facts.merging(verdicts) { $1 }), measurements: measurements)
+        return Observation(.facts(facts.merging(verdicts) { $1 }), log: log + daemonLog)
     }
 
     /// Whether surveys within one prefix drew their addresses alike.
@@ -98,14 +98,13 @@ extension World {
         let result = try ContingencyTable.independence(
             rows, of: compared.count, columns, of: addresses, subject: names.joined(separator: " × "))
         return Observation(
-            .facts(["same distribution": yesOrNo(result.isPlausible)]),
-            measurements: [Measurement("p of a common distribution", result.pValue, "")])
+            .facts(["same distribution": yesOrNo(result.isPlausible)]), log: ["\(result)"])
     }
 }
 
 extension SurveyAnswers {
     /// What statistics say of the addresses, as far as there are enough of them to say anything.
-    fileprivate func judge(addresses: Int) throws -> (facts: [String: String], measurements: [Measurement]) {
+    fileprivate func judge(addresses: Int) throws -> (facts: [String: String], log: [String]) {
         var counts = [Int](repeating: 0, count: addresses)
         var met = [Set<Int>](repeating: [], count: hosts)
         for (name, address) in drawn {
@@ -118,19 +117,19 @@ extension SurveyAnswers {
             "every name met every address": yesOrNo(met.allSatisfy { $0.count == addresses }),
             "each name kept its address": yesOrNo(met.allSatisfy { $0.count == 1 }),
         ]
-        var measurements = [Measurement("distinct addresses", Double(distinct), "")]
+        var log = ["\(distinct) different addresses of \(addresses) were answered"]
         if addresses > 1, drawn.count >= SurveyAnswers.enough * addresses {
-            let result = try Frequencies.chiSquared(counts: counts)
-            facts["uniform"] = yesOrNo(result.isPlausible)
-            measurements.append(Measurement("p of uniformity", result.pValue, ""))
+            let result = try Frequencies.chiSquared(counts: counts, subject: "addresses")
+            facts["uniform"] = result.isPlausible ? "yes" : result.lower < result.upper ? "too even" : "no"
+            log.append("\(result)")
         }
         if hosts > 1, addresses > 1, drawn.count >= SurveyAnswers.enough * addresses * hosts {
             let result = try ContingencyTable.independence(
-                drawn.map(\.name), of: hosts, drawn.map(\.address), of: addresses)
+                drawn.map(\.name), of: hosts, drawn.map(\.address), of: addresses, subject: "names × addresses")
             facts["independent of the name"] = yesOrNo(result.isPlausible)
-            measurements.append(Measurement("p of independence", result.pValue, ""))
+            log.append("\(result)")
         }
-        return (facts, measurements)
+        return (facts, log)
     }
 }
 

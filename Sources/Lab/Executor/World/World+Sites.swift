@@ -56,16 +56,14 @@ extension World {
             "most addresses used": visits.within.hostCount.map { distinct * 2 > $0 ? "yes" : "no" } ?? "unknown",
         ]
         if outside == 0 {
-            let conversations = try begin(made)
+            let conversations = try begin(made, keeping: visits.name != nil)
             facts.merge(tell(made, conversations)) { $1 }
             if let name = visits.name {
                 for index in made.indices { made[index].conversation = conversations[index] }
                 self.visits[name] = made
-            } else {
-                conversations.forEach(end)
             }
         }
-        return Observation(.facts(facts), measurements: [Measurement("addresses visited", Double(distinct), "")])
+        return Observation(.facts(facts), log: ["\(distinct) different addresses were answered"] + daemonLog)
     }
 
     func visit(_ revisits: SiteRevisits) throws -> Observation {
@@ -81,21 +79,19 @@ extension World {
                 return conversation
             }
             loop.visited = []
-            let asked = try converse(made.count) {
+            let asked = try converse(made.count, keeping: true) {
                 kept[$0].ask(made[$0].request)
                 return kept[$0]
             }
             return Observation(.facts(tell(made, asked)))
         case .fresh:
-            let conversations = try begin(made)
-            defer { conversations.forEach(end) }
-            return Observation(.facts(tell(made, conversations)))
+            return Observation(.facts(tell(made, try begin(made, keeping: false))))
         }
     }
 
-    private func begin(_ visits: [SiteVisit]) throws -> [Conversation] {
+    private func begin(_ visits: [SiteVisit], keeping: Bool) throws -> [Conversation] {
         loop.visited = []
-        return try converse(visits.count) {
+        return try converse(visits.count, keeping: keeping) {
             let visit = visits[$0]
             return try talk(from: visit.from, to: visit.endpoint, visit.request) { SiteReply.text($0) != nil }
         }
