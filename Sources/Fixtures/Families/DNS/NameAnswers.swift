@@ -156,23 +156,14 @@ enum NameAnswers {
             return configuration
         }
         let served = ["east", "west"].flatMap { NameScene.served($0, label: $0) }
-        // Two sockets of each transport on one address: what tells them apart is who steers to them.
-        let sockets = ["east", "west"].flatMap { name in
-            TransportProtocol.allCases.map { transport in
-                Step(
-                    .socket(
-                        SocketDescription(
-                            "\(name)-\(transport.rawValue)", in: "server", transport,
-                            bind: Endpoint(resolvers[name == "east" ? 0 : 1].host(1), 53), options: [.freeBind])))
-            }
-        }
         return scene.fixture(
             "places-answer-from-their-own-pools",
             "One server answers for two points of presence: a query's place is the socket that it was steered to, and never is an address of another place answered.",
             because: [
                 "paper §3.2: the data center's label is an attribute of a policy", "US patent 11,153,265, claim 1",
             ],
-            scene.network(local: [scene.resolvers]) + sockets
+            scene.network(local: [scene.resolvers])
+                + scene.sockets("east", at: resolvers[0].address) + scene.sockets("west", at: resolvers[1].address)
                 + [scene.serve(configuration(east, west), on: served)]
                 + Scenery.dispatcher(
                     NameScene.register("east") + NameScene.register("west")

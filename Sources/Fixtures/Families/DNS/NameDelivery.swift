@@ -84,15 +84,6 @@ enum NameDelivery {
                 "example.com",
                 nameservers: (1...13).map { "ns.of-a-provider-with-a-long-name-\($0).example" })
         ]
-        let sockets = zip(servers, prefixes).flatMap { name, prefix in
-            TransportProtocol.allCases.map { transport in
-                Step(
-                    .socket(
-                        SocketDescription(
-                            "\(name)-\(transport.rawValue)", in: "server", transport, bind: Endpoint(prefix.host(1), 53),
-                            options: [.freeBind])))
-            }
-        }
         func fetch(_ prefix: Prefix, _ server: String) -> [Step] {
             let to = Endpoint(prefix.host(77), 53)
             return [
@@ -114,7 +105,8 @@ enum NameDelivery {
             "truncated-answers-are-fetched-over-tcp",
             "An answer that is truncated over UDP is had in full over TCP from the same address, and from the same one of two servers.",
             because: ["RFC 7766 §5, RFC 2181 §9", "RFC 5001: a server says which one it is"],
-            scene.network(local: [scene.resolvers]) + sockets
+            scene.network(local: [scene.resolvers])
+                + zip(servers, prefixes).flatMap { scene.sockets($0, at: $1.address) }
                 + servers.map { scene.serve(configuration.identified(as: $0), $0) }
                 + Scenery.dispatcher(
                     servers.flatMap { NameScene.register($0) }

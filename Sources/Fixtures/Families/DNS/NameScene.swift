@@ -33,22 +33,20 @@ struct NameScene {
             : [Step(.namespace("server"))] + prefixes.map { Step(.localPrefix(.init(namespace: "server", prefix: $0))) }
     }
 
-    /// The name server's sockets, `NAME-udp` and `NAME-tcp`, at an address of loopback.
-    func sockets(_ name: String = "names", at number: Int = 1, transports: [TransportProtocol] = [.udp, .tcp]) -> [Step]
-    {
+    /// The name server's sockets, `NAME-udp` and `NAME-tcp`: at an address that clients reach, and do not ask.
+    func sockets(
+        _ name: String = "names", at address: IPAddress? = nil, transports: [TransportProtocol] = [.udp, .tcp],
+        options: [SocketOption] = []
+    ) -> [Step] {
         transports.map { transport in
             // A steered UDP socket answers from the port that it is bound to.
             Step(
                 .socket(
                     SocketDescription(
                         "\(name)-\(transport.rawValue)", in: "server", transport,
-                        bind: Endpoint(loopback(number), 53), options: [.freeBind])))
+                        bind: Endpoint(address ?? (outside ? plan.serverAddress : plan.loopback), 53),
+                        options: [.freeBind] + options)))
         }
-    }
-
-    /// 127.0.0.N; IPv6 has one address of loopback, and others are taken from a prefix that is local.
-    private func loopback(_ number: Int) -> IPAddress {
-        number == 1 ? plan.loopback : literal("127.0.0.0/8").host(number)
     }
 
     static func served(_ name: String = "names", label: String? = nil) -> [NameService.ServedSocket] {
@@ -105,7 +103,7 @@ struct NameScene {
 
     func survey(
         named name: String? = nil, over transport: TransportProtocol = .udp, to: Prefix? = nil, _ hosts: HostNames,
-        queries: Int, within: Prefix, _ facts: [String: String]
+        queries: Int, recursion: Bool? = nil, within: Prefix, _ facts: [String: String]
     ) -> Step {
         let common = [
             "answered": "\(queries)", "addresses answered": "\(queries)", "rcodes": "NOERROR", "outside": "0",
@@ -115,7 +113,7 @@ struct NameScene {
             .nameSurvey(
                 NameSurvey(
                     name, from: home, transport, to: to ?? Prefix(resolver.address), hosts, type, queries: queries,
-                    within: within)),
+                    recursion: recursion, within: within)),
             expect: [Expectation(.facts(common.merging(facts) { $1 }))])
     }
 

@@ -52,9 +52,11 @@ extension World {
         }
         let names = (0..<survey.hosts.count).map(survey.hosts.name)
         let questions = try (0..<survey.queries).map { index in
-            try NameQuestion(
+            var question = try NameQuestion(
                 names[index % names.count], survey.type,
                 to: Endpoint(survey.to.scattered(index), survey.port))
+            question.recursion = survey.recursion ?? false
+            return question
         }
         let answers = try ask(questions, over: survey.protocol, from: survey.from)
         var found = SurveyAnswers(hosts: names.count, within: survey.within)

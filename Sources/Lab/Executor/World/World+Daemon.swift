@@ -100,9 +100,8 @@ final class RunningDaemon {
             posix_spawn_file_actions_adddup2(&actions, copy.raw, Int32(place))
         }
 
-        let path = getenv("PATH").map { String(cString: $0) } ?? "/bin"
         let environment = [
-            "PATH=\(path):/usr/sbin:/sbin", "LISTEN_FDS=\(passed.count - 1)",
+            "PATH=\(searchPath)", "LISTEN_FDS=\(passed.count - 1)",
             "CONFIGURATION=/proc/self/fd/\(2 + passed.count)",
         ]
         var process = pid_t()
@@ -114,6 +113,9 @@ final class RunningDaemon {
         }
         return process
     }
+
+    /// Where programs are looked for: also where daemons are, which not every PATH names.
+    static var searchPath: String { (getenv("PATH").map { String(cString: $0) } ?? "/bin") + ":/usr/sbin:/sbin" }
 
     /// Calls `body` with the strings as C has them, with a null pointer at the end.
     private static func withStrings<Result>(

@@ -105,13 +105,16 @@ public struct NameSurvey: Hashable, Sendable, Codable {
     public var hosts: HostNames
     public var type: QuestionType
     public var queries: Int
+    /// Whether recursion is desired.
+    public var recursion: Bool?
     /// Where the addresses answered should be.
     public var within: Prefix
 
     public init(
         _ name: String? = nil, from: String, _ protocol: TransportProtocol = .udp, to: Prefix, port: UInt16 = 53,
-        _ hosts: HostNames, _ type: QuestionType, queries: Int, within: Prefix
+        _ hosts: HostNames, _ type: QuestionType, queries: Int, recursion: Bool? = nil, within: Prefix
     ) {
+        self.recursion = recursion
         self.name = name
         self.from = from
         self.protocol = `protocol`
