@@ -16,7 +16,8 @@ static int result(int value) { return value < 0 ? -errno : value; }
 
 static uint32_t to_epoll(uint32_t flags)
 {
-    return (flags & CLINUX_READABLE ? EPOLLIN : 0u) | (flags & CLINUX_WRITABLE ? EPOLLOUT : 0u);
+    return (flags & CLINUX_READABLE ? EPOLLIN : 0u) | (flags & CLINUX_WRITABLE ? EPOLLOUT : 0u) |
+        (flags & CLINUX_EXCLUSIVE ? EPOLLEXCLUSIVE : 0u);
 }
 
 int clinux_epoll_create(void) { return result(epoll_create1(EPOLL_CLOEXEC)); }

@@ -11,7 +11,10 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "datagrams.h"
 #include "events.h"
+#include "identity.h"
+#include "processes.h"
 #include "sockets.h"
 
 // MARK: libbpf

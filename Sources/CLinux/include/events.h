@@ -7,6 +7,8 @@
 #define CLINUX_READABLE 1u
 #define CLINUX_WRITABLE 2u
 #define CLINUX_ERROR 4u
+// To add only: of several epolls that watch one socket, not all are woken (EPOLLEXCLUSIVE).
+#define CLINUX_EXCLUSIVE 8u
 
 // One ready descriptor: the id it was added with, and CLINUX_* flags.
 struct clinux_event {
