@@ -3,7 +3,8 @@ import PolicyDNS
 
 /// What one input is tried on: responders of several configurations, and a client's reader.
 ///
-/// An input's first two bytes say which responder, transport, client and label, and how much time goes by; the rest is the message.
+/// An input's first two bytes say which responder, transport, client and label, and how much time goes by; the rest is
+/// the message.
 final class Subject {
     private var servers: [Server]
     private var answer = [UInt8](repeating: 0, count: 65535)

@@ -21,11 +21,11 @@ struct ClientNetwork {
         self.length = length
     }
 
-    /// Whether all of the network is in `prefix`, and how many bits of an address one must know to tell (RFC 7871 §7.2.1).
+    /// Whether all of the network is in `prefix`, and how many bits of an address tell that (RFC 7871 §7.2.1).
     ///
     /// For a network elsewhere that is up to the first bit that differs: an answer may be reused for all that share
-    /// those bits, and for no others, since they could be inside. It is more than ``length`` where the network is wider than the prefix and
-    /// holds it: then the client should have said more.
+    /// those bits, and for no others, since they could be inside. It is more than ``length`` where the network is wider
+    /// than the prefix and holds it: then the client should have said more.
     func compare(with prefix: Prefix) -> (isInside: Bool, bits: Int) {
         guard prefix.family == address.family else { return (false, 0) }
         let width = address.family.width

@@ -4,7 +4,8 @@ import Addressing
 public struct ServerSecret: Hashable, Sendable {
     private let key: SipHash.Key
 
-    /// Seconds for which one key makes cookies. They are good for an hour, so those of the key before are still accepted then.
+    /// Seconds for which one key makes cookies. They are good for an hour, so those of the key before are still
+    /// accepted then.
     private static let period: UInt32 = 86400
 
     /// A secret that nobody can guess.

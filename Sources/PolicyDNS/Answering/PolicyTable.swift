@@ -2,8 +2,8 @@ import Addressing
 
 /// The policies, ready for matching.
 ///
-/// What a listener's label, an account and a query type decide is decided beforehand: for each combination there is a list
-/// of the policies that remain, up to the first that asks for nothing else.
+/// What a listener's label, an account and a query type decide is decided beforehand: for each combination there is a
+/// list of the policies that remain, up to the first that asks for nothing else.
 struct PolicyTable {
     struct Policy {
         var ttl: UInt32

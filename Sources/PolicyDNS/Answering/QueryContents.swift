@@ -60,7 +60,8 @@ struct QueryContents {
         _ query: UnsafeRawBufferPointer, _ reader: inout MessageReader, _ answers: UInt16, _ authorities: UInt16,
         _ additional: UInt16
     ) -> Bool {
-        // A query has nothing to answer, and no authority but in IXFR (RFC 1995 §3). Ignoring such records would leave bytes that nobody reads.
+        // A query has nothing to answer, and no authority but in IXFR (RFC 1995 §3). Ignoring such records would leave
+        // bytes that nobody reads.
         guard answers == 0, authorities == 0 || (authorities == 1 && type == RecordType.ixfr) else { return false }
         if authorities == 1 {
             guard reader.skipName(), reader.skip(8), let size = reader.uint16(), reader.skip(Int(size)) else {

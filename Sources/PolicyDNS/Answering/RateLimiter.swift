@@ -5,14 +5,15 @@ import Addressing
 ///
 /// Two accounts are kept for each network (IPv4: /24, IPv6: /56), in a table of fixed size.
 ///
-/// - **Bytes.** A query earns 1.5 times its size, and its answer is charged; sizes are those of IPv4 packets, header included.
-///   The account holds ``allowance`` at most. So over any time a network gets at most 1.5 times what came from it, and the allowance once, and ``refill`` bytes per second.
-///   An answer for which there is not enough is sent truncated, which is never larger than 1.5 times the query.
-///   A mixture of A, AAAA and absent types, as resolvers send it, earns what it costs.
+/// - **Bytes.** A query earns 1.5 times its size, and its answer is charged; sizes are those of IPv4 packets with
+///   their headers. The account holds ``allowance`` at most. So over any time a network gets at most 1.5 times what
+///   came from it, the allowance once, and ``refill`` bytes per second. An answer for which there is not enough is
+///   sent truncated, which is never larger than 1.5 times the query. A mixture of A, AAAA and absent types, as
+///   resolvers send it with EDNS, earns what it costs.
 /// - **Answers**, if a rate is configured: a token bucket of one second's answers.
 ///
-/// Networks are told apart by a keyed hash of their prefix, and two with the same place share its accounts. Nothing is ever displaced:
-/// a flood of forged sources cannot renew anybody's allowance.
+/// Networks are told apart by a keyed hash of their prefix, and two with the same place share its accounts. Nothing is
+/// ever displaced: a flood of forged sources cannot renew anybody's allowance.
 struct RateLimiter: ~Copyable {
     /// What became of an answer.
     enum Outcome {
@@ -73,7 +74,8 @@ struct RateLimiter: ~Copyable {
         }
         let milliseconds = UInt32(truncatingIfNeeded: now / 1_000_000)
         var debt = Int(account.debt)
-        // The time between is taken modulo 49 days: an account may seem fuller or less full than it is, by the allowance at most.
+        // The time between is taken modulo 49 days: an account may seem fuller or less full than it is, by the
+        // allowance at most.
         let added = Int(milliseconds &- account.updated) * RateLimiter.refill / 1000
         if added > 0 {
             debt = max(0, debt - added)

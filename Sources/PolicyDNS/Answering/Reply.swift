@@ -183,7 +183,8 @@ struct Reply {
         additional = 0
         isTruncated = true
         finalRecords(contents, options, inFull: false)
-        // Room for a question of 259 bytes, OPT, cookie and subnet is in 512; a TSIG record's names may be too long for it.
+        // Room for a question of 259 bytes, OPT, cookie and subnet is in 512; a TSIG record's names may be too long for
+        // it.
         if writer.overflowed { writer.rewind(to: questionEnd) }
         header(contents)
     }

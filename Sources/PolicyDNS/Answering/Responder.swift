@@ -79,9 +79,11 @@ public struct Responder: ~Copyable {
         return response
     }
 
-    /// Answers what is not a query: NOTIMP, with the opcode and nothing else, since what follows the header may mean anything.
+    /// Answers what is not a query: NOTIMP, with the opcode and nothing else, since what follows the header may mean
+    /// anything.
     ///
-    /// That refuses NOTIFY and UPDATE too, as RFC 1996 §4.7 and RFC 2136 §3.8 ask of servers that do not implement them.
+    /// That refuses NOTIFY and UPDATE too, as RFC 1996 §4.7 and RFC 2136 §3.8 ask of servers that do not implement
+    /// them.
     private mutating func refuseOpcode(
         _ query: UnsafeRawBufferPointer, _ arrival: Arrival, into answer: UnsafeMutableRawBufferPointer
     ) -> Response {

@@ -48,7 +48,8 @@ struct SipHash {
         v0 ^= word
     }
 
-    /// Takes in the last bytes, fewer than eight: `tail` holds them in little-endian order. `length` is that of all input.
+    /// Takes in the last bytes, fewer than eight: `tail` holds them in little-endian order. `length` is that of all
+    /// input.
     @inline(__always)
     mutating func finish(tail: UInt64 = 0, length: Int) -> UInt64 {
         absorb(UInt64(truncatingIfNeeded: length) &<< 56 | tail)

@@ -76,7 +76,8 @@ struct ZoneTable {
                     apexTTL: zone.apexTTL, negativeTTL: min(zone.negativeTTL, zone.apexTTL),
                     primary: nameservers[first].name,
                     contact: layOut(zone.contact ?? ZoneTable.hostmaster(of: zone.name), zone.name),
-                    // Refresh, retry and expire are for secondaries that transfer the zone, which none can: values as RIPE-203 recommends.
+                    // Refresh, retry and expire are for secondaries that transfer the zone, which none can: values as
+                    // RIPE-203 recommends.
                     numbers: (zone.serial, 86400, 7200, 3_600_000, zone.negativeTTL),
                     nameservers: first..<nameservers.count))
         }

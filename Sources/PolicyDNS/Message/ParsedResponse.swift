@@ -53,7 +53,8 @@ public struct ParsedResponse: Hashable, Sendable {
 
     /// Reads a response.
     ///
-    /// - Throws: ``MessageError`` where it is malformed. Nothing is read past the end, and no compression loop is followed.
+    /// - Throws: ``MessageError`` where it is malformed. Nothing is read past the end, and no compression loop is
+    /// followed.
     public init(_ bytes: [UInt8]) throws(MessageError) {
         let result: Result<ParsedResponse, MessageError> = bytes.withUnsafeBytes { bytes in
             do throws(MessageError) {

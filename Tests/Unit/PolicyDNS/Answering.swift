@@ -132,7 +132,8 @@ func record(_ owner: [UInt8], _ type: UInt16, _ recordClass: UInt16, ttl: UInt32
     owner + type.networkBytes + recordClass.networkBytes + ttl.networkBytes + UInt16(data.count).networkBytes + data
 }
 
-/// The TSIG record of HMAC-SHA-256 with a MAC of zeros and the root for a key name, as ISC's compliance tester sends it.
+/// The TSIG record of HMAC-SHA-256 with a MAC of zeros and the root for a key name, as ISC's compliance tester sends
+/// it.
 func signature(originalID: UInt16 = 0x1234) throws -> [UInt8] {
     let algorithm = try domain("hmac-sha256").wire
     let time: [UInt8] = [0, 0, 0x65, 0x53, 0xF1, 0x00]

@@ -48,7 +48,7 @@ import Testing
     }
 
     @Test(
-        "an IPv6 client's cookie is that of RFC 9018 appendix A.4, and one of the key before is valid with that key only"
+        "an IPv6 client's cookie is that of RFC 9018 appendix A.4, and an older one needs the older key"
     )
     func rolledOver() throws {
         let client = try address("2001:db8:220:1:59de:d0f4:8769:82b8")

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct RateLimiterTests {
     @Test(
-        "however often a query is asked from one network, the answers are 1.5 times as much at most, and the allowance once",
+        "however often a network asks, it gets 1.5 times as many bytes at most, and the allowance once",
         arguments: try GoldenPacket.all())
     func amplification(_ packet: GoldenPacket) throws {
         let asking = try Asking()
@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test(
-        "an answer that is too large for its query is sent whole at first, then truncated, and whole again after a while"
+        "an answer too large for its query is whole at first, then truncated, and whole again after a while"
     )
     func allowance() throws {
         let asking = try Asking()
