@@ -34,7 +34,7 @@ let package = Package(
         .target(
             name: "Lab",
             dependencies: [
-                "Addressing", "CLinux", "SocketLookup",
+                "Addressing", "CLinux", "PolicyDNS", "SocketLookup", "Statistics",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
@@ -51,7 +51,8 @@ let package = Package(
         .target(name: "YAMLReading", dependencies: [.product(name: "Yams", package: "Yams")]),
         .target(
             name: "Fixtures",
-            dependencies: ["Addressing", "Lab", "YAMLReading", .product(name: "Yams", package: "Yams")]),
+            dependencies: [
+                "Addressing", "Lab", "PolicyDNS", "YAMLReading", .product(name: "Yams", package: "Yams")]),
         .executableTarget(
             name: "LabGuest",
             dependencies: ["Channel", "CLinux", "Lab", .product(name: "SystemPackage", package: "swift-system")]),
@@ -64,6 +65,8 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        // What scripts/fuzz-dns runs; by itself it replays files.
+        .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),
         .testTarget(
             name: "Unit",
             dependencies: [

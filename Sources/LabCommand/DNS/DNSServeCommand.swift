@@ -63,7 +63,7 @@ struct DNSServeCommand: AsyncParsableCommand {
         let first = try service(from: file)
         let sockets = try ServerSockets.open(first.configuration, given: given)
         if let user = first.configuration.user {
-            //try Privileges.drop(to: user)
+            try Privileges.drop(to: try Identity(named: user))
             log.info("gave privileges up", metadata: ["user": "\(user)"])
         }
         let signals = Interruption.divert()
@@ -96,8 +96,7 @@ struct DNSServeCommand: AsyncParsableCommand {
     }
 }
 
-// Its names are the command's.
-extension Logger.Level: @retroactive ExpressibleByArgument {}
+extension Logger.Level: ExpressibleByArgument {}
 
 extension Logger {
     fileprivate func tell(_ event: ServerEvent) {

@@ -169,7 +169,7 @@ extension ComplianceProbe {
 
     /// A, NS, MD … AVC, DOA, DLV, and TYPE1000.
     private static let types: [UInt16] =
-        Array(1...30) + [33] + Array(35...39) + Array(42...53) + [55, 59, 60, 99] + Array(104...109)
+        Array(1...30) + [33] + Array(35...39) + Array(42...53) + [55, 59, 60, 61, 99] + Array(104...109)
         + Array(256...259) + [32769, 1000]
 
     static let typeGroup = types.map { ComplianceProbe(name: "TYPE\($0)", group: .type, type: $0) }
