@@ -96,7 +96,8 @@ struct WorkerConnectionTests {
         #expect(harness.worker.connections.count == 0)
     }
 
-    @Test("a length shorter than a header closes the connection after the answers to what came before", arguments: 0..<12)
+    @Test(
+        "a length shorter than a header closes the connection after the answers to what came before", arguments: 0..<12)
     func malformed(_ length: UInt8) throws {
         let harness = try WorkerHarness()
         let stream = try Stream(harness)
@@ -235,7 +236,8 @@ struct WorkerConnectionTests {
 
     // MARK: refusals
 
-    @Test("without descriptors accepting pauses, is told once, and goes on after a second", arguments: [EMFILE, ENFILE])
+    @Test(
+        "without descriptors accepting pauses, is told once, and goes on after a second", arguments: [EMFILE, ENFILE])
     func noDescriptors(_ number: Int32) throws {
         let harness = try WorkerHarness()
         let accept = harness.worker.acceptConnection
