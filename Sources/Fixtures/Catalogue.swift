@@ -11,4 +11,5 @@ public enum Catalogue {
         + Context.fixtures + Verifier.fixtures + TestRuns.fixtures
         + Figure4c.fixtures + Scale.fixtures
         + History.fixtures + BindFamily.fixtures
+        + NameAnswers.fixtures + NamesAndSites.fixtures + NameDelivery.fixtures + Recursion.fixtures
 }

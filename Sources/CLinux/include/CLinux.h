@@ -14,6 +14,7 @@
 #include "datagrams.h"
 #include "events.h"
 #include "identity.h"
+#include "processes.h"
 #include "sockets.h"
 
 // MARK: libbpf

@@ -204,6 +204,15 @@ extension World {
         case .choosePorts(let choice): return Observation(.facts(try choosePorts(choice)))
         case .mapEntry(let entry): return try change(entry)
         case .unload(let name): try unload(name)
+        case .nameService(let service): try serve(service)
+        case .nameServiceReload(let reload): try self.reload(reload)
+        case .nameQuery(let query): return try ask(query)
+        case .nameSurvey(let survey): return try ask(survey)
+        case .compareSurveys(let names): return try compare(names)
+        case .sites(let service): try serve(service)
+        case .visit(let visits): return try visit(visits)
+        case .revisit(let revisits): return try visit(revisits)
+        case .daemon(let daemon): try start(daemon)
         case .namespace, .removeNamespace, .devicePair, .addAddress, .removeAddress, .localPrefix, .route, .sysctl,
             .exec, .childNamespace, .countSockets:
             throw ExecutorError.unsuitable("\(action.summary): not a socket step")

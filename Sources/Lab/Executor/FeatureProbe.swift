@@ -23,6 +23,7 @@ struct FeatureProbe {
         case .mptcp: hasMPTCP()
         case .unprivilegedBPFDisabled: try refusesUnprivileged()
         case .typeInformation: access("/sys/kernel/btf/vmlinux", F_OK) == 0
+        case .unbound: RunningDaemon.searchPath.split(separator: ":").contains { access("\($0)/unbound", X_OK) == 0 }
         }
     }
 

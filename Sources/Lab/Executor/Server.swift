@@ -11,6 +11,8 @@ final class Server {
     var listening: Bool
     /// Whether its queue is left alone.
     var paused = false
+    /// What it is instead of the lab's own.
+    var sites: SiteDirectory?
     /// Tells of what came since it was last paused.
     var alarm: WakeUp?
     /// How many datagrams of each flood it has read since the last drain.
@@ -83,9 +85,15 @@ final class AcceptedConnection {
     /// The client, by which a connection's other end is found.
     private(set) lazy var peer = descriptor.peerEndpoint
 
-    init(listener: String, descriptor: Descriptor) {
+    /// The sites that are served over it, if it is for those,
+    let sites: SiteDirectory?
+    /// and what was received and not yet answered.
+    var unread: [UInt8] = []
+
+    init(listener: String, descriptor: Descriptor, sites: SiteDirectory?) {
         self.listener = listener
         self.descriptor = descriptor
+        self.sites = sites
     }
 }
 

@@ -11,6 +11,8 @@ final class SocketLoop {
         case server(Server)
         case accepted(AcceptedConnection)
         case client(Client)
+        /// Something with a way of its own to deal with events: it is told their flags.
+        case other((UInt32) throws -> Void)
     }
 
     private let epoll: Descriptor
@@ -20,6 +22,9 @@ final class SocketLoop {
     private var lastNonce: UInt64 = 0
     /// Which servers read which probes since this was last emptied.
     private var arrivals: [(server: String, nonce: UInt64)] = []
+
+    /// The listeners that answered a visit of one of their sites since this was last emptied.
+    var visited: Set<String> = []
 
     init() throws(ExecutorError) {
         let raw = clinux_epoll_create()
@@ -45,9 +50,25 @@ final class SocketLoop {
         try watch(client.descriptor, flags, as: .client(client))
     }
 
-    func remove(_ descriptor: Descriptor) {
-        guard let identifier = identifiers.removeValue(forKey: descriptor.raw) else { return }
-        _ = clinux_epoll_remove(epoll.raw, descriptor.raw)
+    /// Calls `handle` whenever one of `flags` is so of a descriptor, until that is removed.
+    func add(_ raw: Int32, _ flags: UInt32, _ handle: @escaping (UInt32) throws -> Void) throws(ExecutorError) {
+        try watch(raw, flags, as: .other(handle))
+    }
+
+    /// Looks for other events of a descriptor from now on.
+    func change(_ raw: Int32, _ flags: UInt32) throws(ExecutorError) {
+        guard let identifier = identifiers[raw] else { return }
+        let changed = clinux_epoll_modify(epoll.raw, raw, flags, identifier)
+        guard changed == 0 else {
+            throw .call("epoll_ctl", errno: ErrorNumber(returned: changed), doing: "watching a connected client")
+        }
+    }
+
+    func remove(_ descriptor: Descriptor) { remove(descriptor.raw) }
+
+    func remove(_ raw: Int32) {
+        guard let identifier = identifiers.removeValue(forKey: raw) else { return }
+        _ = clinux_epoll_remove(epoll.raw, raw)
         watched[identifier] = nil
     }
 
@@ -94,13 +115,17 @@ final class SocketLoop {
     }
 
     private func watch(_ descriptor: Descriptor, _ flags: UInt32, as value: Watched) throws(ExecutorError) {
+        try watch(descriptor.raw, flags, as: value)
+    }
+
+    private func watch(_ raw: Int32, _ flags: UInt32, as value: Watched) throws(ExecutorError) {
         lastIdentifier += 1
-        let added = clinux_epoll_add(epoll.raw, descriptor.raw, flags, lastIdentifier)
+        let added = clinux_epoll_add(epoll.raw, raw, flags, lastIdentifier)
         guard added == 0 else {
             throw .call("epoll_ctl", errno: ErrorNumber(returned: added), doing: "watching a socket")
         }
         watched[lastIdentifier] = value
-        identifiers[descriptor.raw] = lastIdentifier
+        identifiers[raw] = lastIdentifier
     }
 
     /// Handles what is ready; false for nothing.
@@ -118,6 +143,7 @@ final class SocketLoop {
                 if server.listening { try accept(on: server) } else { read(server) }
             case .accepted(let connection): answer(connection)
             case .client(let client): try handle(client, event)
+            case .other(let handle): try handle(event.flags)
             case nil: break
             }
         }
@@ -130,10 +156,7 @@ final class SocketLoop {
         if case .failed = client.state {
             remove(client.descriptor)
         } else if wasConnecting, client.state != .connecting {
-            let changed = clinux_epoll_modify(epoll.raw, client.descriptor.raw, CLINUX_READABLE, event.id)
-            guard changed == 0 else {
-                throw .call("epoll_ctl", errno: ErrorNumber(returned: changed), doing: "watching a connected client")
-            }
+            try change(client.descriptor.raw, CLINUX_READABLE)
         }
     }
 
@@ -148,12 +171,14 @@ final class SocketLoop {
             let descriptor = Descriptor(raw)
             try watch(
                 descriptor, CLINUX_READABLE,
-                as: .accepted(AcceptedConnection(listener: server.name, descriptor: descriptor)))
+                as: .accepted(
+                    AcceptedConnection(listener: server.name, descriptor: descriptor, sites: server.sites)))
         }
     }
 
     private func answer(_ connection: AcceptedConnection) {
         do {
+            if connection.sites != nil { return try answerVisits(over: connection) }
             while let bytes = try connection.descriptor.receive() {
                 if bytes.isEmpty {
                     remove(connection.descriptor)
@@ -167,6 +192,18 @@ final class SocketLoop {
         } catch {
             // The client has gone: it reset the connection, and nobody waits for the answer.
             remove(connection.descriptor)
+        }
+    }
+
+    /// Answers each request that came as a whole.
+    private func answerVisits(over connection: AcceptedConnection) throws(KernelRefusal) {
+        while let bytes = try connection.descriptor.receive() {
+            if bytes.isEmpty { return remove(connection.descriptor) }
+            connection.unread += bytes
+            while let reply = connection.nextReply() {
+                visited.insert(connection.listener)
+                try connection.descriptor.send(reply)
+            }
         }
     }
 

@@ -53,6 +53,8 @@ extension Action: Codable {
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry", unload
         case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
         case choosePorts = "choose-ports"
+        case nameService = "dns-serve", nameServiceReload = "dns-reload", nameQuery = "dns-query"
+        case nameSurvey = "dns-survey", compareSurveys = "dns-compare", sites = "serve-sites", visit, revisit, daemon
     }
 
     /// The keys of the YAML form, in the order of the documentation.
@@ -130,6 +132,15 @@ extension Action: Codable {
             case .choosePorts: .choosePorts(try value())
             case .mapEntry: .mapEntry(try value())
             case .unload: .unload(try value())
+            case .nameService: .nameService(try value())
+            case .nameServiceReload: .nameServiceReload(try value())
+            case .nameQuery: .nameQuery(try value())
+            case .nameSurvey: .nameSurvey(try value())
+            case .compareSurveys: .compareSurveys(try value())
+            case .sites: .sites(try value())
+            case .visit: .visit(try value())
+            case .revisit: .revisit(try value())
+            case .daemon: .daemon(try value())
             }
     }
 
@@ -196,6 +207,15 @@ extension Action: Codable {
         case .choosePorts(let value): try container.encode(value, forKey: .choosePorts)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
         case .unload(let value): try container.encode(value, forKey: .unload)
+        case .nameService(let value): try container.encode(value, forKey: .nameService)
+        case .nameServiceReload(let value): try container.encode(value, forKey: .nameServiceReload)
+        case .nameQuery(let value): try container.encode(value, forKey: .nameQuery)
+        case .nameSurvey(let value): try container.encode(value, forKey: .nameSurvey)
+        case .compareSurveys(let value): try container.encode(value, forKey: .compareSurveys)
+        case .sites(let value): try container.encode(value, forKey: .sites)
+        case .visit(let value): try container.encode(value, forKey: .visit)
+        case .revisit(let value): try container.encode(value, forKey: .revisit)
+        case .daemon(let value): try container.encode(value, forKey: .daemon)
         }
     }
 }

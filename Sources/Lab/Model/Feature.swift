@@ -30,6 +30,9 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
     case unprivilegedBPFDisabled = "unprivileged-bpf-disabled"
     /// The kernel's own type information (BTF), which some helpers need; a matter of configuration.
     case typeInformation = "type-information"
+    /// No kernel's, but there for a recursive resolver beside our server: unbound, a program that guests bring along
+    /// where the machine has it.
+    case unbound
 
     /// The first versions that have it; nil where that depends on the kernel's configuration alone.
     public var declared: VersionSet? {
@@ -41,7 +44,8 @@ public enum Feature: String, Hashable, Sendable, Codable, CaseIterable {
         case .ownUDPTable: VersionSet(KernelVersion(6, 2))
         case .listenerMigration: VersionSet(KernelVersion(5, 14))
         case .ingressIndex: VersionSet(KernelVersion(5, 17))
-        case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp, .unprivilegedBPFDisabled, .typeInformation:
+        case .ipv6, .devicePair, .socketDiag, .synCookies, .mptcp, .unprivilegedBPFDisabled, .typeInformation,
+            .unbound:
             nil
         }
     }

@@ -15,7 +15,7 @@ extension Fixture {
 /// What the steps so far have made.
 private struct Names {
     private enum Kind: String {
-        case namespace, socket, connection, program, link, flood
+        case namespace, socket, connection, program, link, flood, service, survey, visits, daemon
     }
 
     let fixture: String
@@ -128,6 +128,24 @@ private struct Names {
             try use(.program, name)
             made[.program]?.remove(name)
         case .choosePorts(let choice): try use(.namespace, choice.namespace)
+        case .nameService(let service):
+            for served in service.sockets { try use(.socket, served.socket) }
+            try make(.service, service.name)
+        case .nameServiceReload(let reload): try use(.service, reload.service)
+        case .nameQuery(let query): try use(.namespace, query.from)
+        case .nameSurvey(let survey):
+            try use(.namespace, survey.from)
+            if let name = survey.name { try make(.survey, name) }
+        case .compareSurveys(let names): for name in names { try use(.survey, name) }
+        case .sites(let service): try use(.socket, service.socket)
+        case .visit(let visits):
+            try use(.namespace, visits.from)
+            if let name = visits.name { try make(.visits, name) }
+        case .revisit(let revisits): try use(.visits, revisits.visits)
+        case .daemon(let daemon):
+            try use(.namespace, daemon.namespace)
+            for socket in daemon.sockets { try use(.socket, socket) }
+            try make(.daemon, daemon.name)
         case .mapEntry(let entry):
             try use(.program, entry.program)
             if let socket = entry.socket { try use(entry.end == nil ? .socket : .connection, socket) }

@@ -96,7 +96,8 @@ struct DNSServeCommand: AsyncParsableCommand {
     }
 }
 
-extension Logger.Level: ExpressibleByArgument {}
+// Its names are what the option takes.
+extension Logger.Level: @retroactive ExpressibleByArgument {}
 
 extension Logger {
     fileprivate func tell(_ event: ServerEvent) {

@@ -12,7 +12,9 @@ public struct GuestArtifacts: Sendable, Hashable {
     /// Changes when any of them does.
     public let key: String
 
-    private static let agentSources = ["Addressing", "CLinux", "SocketLookup", "Lab", "Channel", "LabGuest"]
+    private static let agentSources = [
+        "Addressing", "CLinux", "CVector", "PolicyDNS", "SocketLookup", "Statistics", "Lab", "Channel", "LabGuest",
+    ]
 
     /// Builds what is stale.
     ///

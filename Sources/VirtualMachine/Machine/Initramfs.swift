@@ -11,6 +11,25 @@ public struct Initramfs: Sendable, Hashable {
         ("dash", "dash"), ("nsenter", "util-linux"),
     ]
 
+    /// A program that guests bring along where the machine has it: what needs it is `unsupported` elsewhere.
+    ///
+    /// The package unbound is unpacked by scripts/setup, and not installed: that would start a resolver here.
+    private static func resolver(_ cache: Cache) -> UnpackedTool? {
+        let unpacked = UnpackedTool(tool: Tool(path: "\(cache.root)/tools/usr/sbin/unbound"), root: "\(cache.root)/tools")
+        if FileManager.default.isExecutableFile(atPath: unpacked.tool.path) { return unpacked }
+        do {
+            return UnpackedTool(tool: try Tool("unbound", package: "unbound"), root: "")
+        } catch {
+            return nil
+        }
+    }
+
+    /// A program whose libraries may lie below another directory than /.
+    private struct UnpackedTool {
+        var tool: Tool
+        var root: String
+    }
+
     /// Makes the archive for `kernel`, unless it is cached.
     public static func prepare(
         for kernel: Kernel, artifacts: GuestArtifacts, cache: Cache
@@ -18,11 +37,12 @@ public struct Initramfs: Sendable, Hashable {
         let busybox = try Tool("busybox", package: "busybox-static")
         let tools = try programs.map { try Tool($0.0, package: $0.1) }
         var modules = KernelModules(directory: kernel.modules)
-        let form = 2
+        let resolver = resolver(cache)
+        let form = 3
         let key = try await ContentKey.of(
             files: [], in: "/",
             salt: ["\(form)", artifacts.key] + KernelModules.wanted + modules.stamps
-                + ([busybox] + tools).map { try ContentKey.stamp($0.path) })
+                + ([busybox] + tools + (resolver.map { [$0.tool] } ?? [])).map { try ContentKey.stamp($0.path) })
         let directory = "\(cache.root)/initramfs"
         let path = "\(directory)/\(key).cpio"
         if FileManager.default.fileExists(atPath: path) {
@@ -34,13 +54,15 @@ public struct Initramfs: Sendable, Hashable {
         try Files.makeDirectory(directory)
         prune(directory)
         try await modules.load()
-        let archive = try await archive(artifacts: artifacts, busybox: busybox, tools: tools, modules: modules)
+        let archive = try await archive(
+            artifacts: artifacts, busybox: busybox,
+            tools: tools.map { UnpackedTool(tool: $0, root: "") } + (resolver.map { [$0] } ?? []), modules: modules)
         try await Files.place(path) { try Files.write(archive, to: $0) }
         return Initramfs(path: path)
     }
 
     private static func archive(
-        artifacts: GuestArtifacts, busybox: Tool, tools: [Tool], modules: KernelModules
+        artifacts: GuestArtifacts, busybox: Tool, tools: [UnpackedTool], modules: KernelModules
     ) async throws -> [UInt8] {
         var archive = Archive()
         for directory in ["dev", "proc", "sys", "run", "tmp", "root", "etc", "var"] {
@@ -67,11 +89,12 @@ public struct Initramfs: Sendable, Hashable {
         }
         archive.add(file: "bin/busybox", content: box)
         // The real tools first: a path that is there already is not replaced by an applet.
-        for tool in tools {
+        for (tool, root) in tools.map({ ($0.tool, $0.root) }) {
             let name = tool.path[(tool.path.lastIndex(of: "/").map(tool.path.index(after:)) ?? tool.path.startIndex)...]
             archive.add(file: "bin/\(name)", content: try Files.read(tool.path))
-            for library in try await libraries(of: tool.path) {
-                archive.add(file: library, content: try Files.read(library))
+            for library in try await libraries(of: tool.path, below: root) {
+                let place = library.hasPrefix(root) ? String(library.dropFirst(root.count)) : library
+                archive.add(file: place, content: try Files.read(library))
             }
         }
         archive.add(link: "bin/sh", to: "dash")
@@ -86,9 +109,12 @@ public struct Initramfs: Sendable, Hashable {
         return archive.finished()
     }
 
-    /// The shared libraries of `program`, the loader included, by the paths at which it looks for them.
-    private static func libraries(of program: String) async throws -> [String] {
-        let listing = try await Tool("ldd", package: "libc-bin").text([program], on: program)
+    /// The shared libraries of `program`, the loader included, by the paths at which it looks for them, or else below
+    /// `root`.
+    private static func libraries(of program: String, below root: String) async throws -> [String] {
+        let directories = ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu"].map { root + $0 }
+        let environment = root.isEmpty ? [:] : ["LD_LIBRARY_PATH": directories.joined(separator: ":")]
+        let listing = try await Tool("ldd", package: "libc-bin").text([program], environment: environment, on: program)
         return listing.split(separator: "\n").compactMap { line in
             // "libelf.so.1 => /lib/x86_64-linux-gnu/libelf.so.1 (0x…)" or "/lib64/ld-linux-x86-64.so.2 (0x…)"
             line.split(separator: " ").first { $0.drop { $0.isWhitespace }.hasPrefix("/") }

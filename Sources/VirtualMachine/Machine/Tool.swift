@@ -25,17 +25,22 @@ struct Tool: Sendable, Hashable {
     /// Runs the program and returns what it writes, errors included in what is thrown.
     ///
     /// - Parameters:
+    ///   - environment: What differs from the lab's own.
     ///   - temporary: Where it makes its temporary files; nil leaves that to the machine.
     ///   - on: What it is run on, for the error.
     func run(
-        _ arguments: [String], in directory: String? = nil, temporary: String? = nil, input: [UInt8] = [], on: String
+        _ arguments: [String], in directory: String? = nil, temporary: String? = nil,
+        environment: [String: String] = [:], input: [UInt8] = [], on: String
     ) async throws -> [UInt8] {
         var platform = PlatformOptions()
         // A compiler driver that is asked politely takes its own children along.
         platform.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .seconds(3))]
+        var updates: [Subprocess.Environment.Key: String] = [:]
+        for (name, value) in environment { updates[.init(stringLiteral: name)] = value }
+        if let temporary { updates["TMPDIR"] = temporary }
         let result = try await Subprocess.run(
             .path(FilePath(path)), arguments: Arguments(arguments),
-            environment: temporary.map { .inherit.updating(["TMPDIR": $0]) } ?? .inherit,
+            environment: .inherit.updating(updates),
             workingDirectory: directory.map { FilePath($0) }, platformOptions: platform,
             input: .array(input), output: .bytes(limit: 256 << 20), error: .string(limit: 4 << 20))
         try Task.checkCancellation()
@@ -49,9 +54,12 @@ struct Tool: Sendable, Hashable {
     }
 
     func text(
-        _ arguments: [String], in directory: String? = nil, input: [UInt8] = [], on: String
+        _ arguments: [String], in directory: String? = nil, environment: [String: String] = [:], input: [UInt8] = [],
+        on: String
     ) async throws -> String {
-        String(decoding: try await run(arguments, in: directory, input: input, on: on), as: UTF8.self)
+        String(
+            decoding: try await run(arguments, in: directory, environment: environment, input: input, on: on),
+            as: UTF8.self)
     }
 }
 

@@ -101,7 +101,7 @@ final class Asking {
 
 /// A query with EDNS if options or a payload size are given.
 func query(
-    _ name: String, _ type: UInt16 = RecordType.a, payload: UInt16? = nil, _ options: Query.Option...
+    _ name: String, _ type: UInt16 = RecordType.a, payload: UInt16? = nil, with options: Query.Option...
 ) throws -> Query {
     var query = Query(try domain(name), type: type)
     query.id = 0x1234

@@ -153,7 +153,7 @@ struct GoldenPacket: Sendable, CustomStringConvertible {
         }
         var badSize = edns
         badSize[badSize.count - 1] = 4
-        var badOption = try query("www.example.com", payload: 1232, .init(code: 100, data: [1, 2])).bytes
+        var badOption = try query("www.example.com", payload: 1232, with: .init(code: 100, data: [1, 2])).bytes
         badOption[badOption.count - 3] = 3
         var noQuestions = plain
         noQuestions[5] = 0

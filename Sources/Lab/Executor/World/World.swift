@@ -16,6 +16,10 @@ final class World {
     var groupPrograms: [String: LoadedGroupProgram] = [:]
     var scripts: [String: LoadedScript] = [:]
     var links: [String: Link] = [:]
+    var nameServices: [String: RunningNameService] = [:]
+    var surveys: [String: SurveyAnswers] = [:]
+    var visits: [String: [SiteVisit]] = [:]
+    var daemons: [String: RunningDaemon] = [:]
     /// Made when the first link is pinned; its pins go with it.
     var bpfFileSystem: Descriptor?
     var deviceCount = 0

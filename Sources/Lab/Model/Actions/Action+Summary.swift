@@ -96,6 +96,16 @@ extension Action {
         case .endpoints(let name): "ask both ends of connection \(name) for their names"
         case .mapEntry(let entry): entry.summary
         case .unload(let name): "unload \(name) and its maps"
+        case .nameService(let service): service.summary
+        case .nameServiceReload(let reload): "give \(reload.service) another configuration"
+        case .nameQuery(let query): query.summary
+        case .nameSurvey(let survey): survey.summary
+        case .compareSurveys(let names): "compare the answers of the surveys \(names.joined(separator: ", "))"
+        case .sites(let service):
+            "make \(service.socket) \(service.sites.count) sites below \(service.sites.below)"
+        case .visit(let visits): visits.summary
+        case .revisit(let revisits): revisits.summary
+        case .daemon(let daemon): daemon.summary
         }
     }
 

@@ -63,6 +63,16 @@ public enum Action: Hashable, Sendable {
     case context(ContextReading)
     case verify(Verification)
     case contextAccesses(ContextAccesses)
+    // Names and sites
+    case nameService(NameService)
+    case nameServiceReload(NameServiceReload)
+    case nameQuery(NameQuery)
+    case nameSurvey(NameSurvey)
+    case compareSurveys([String])
+    case sites(SiteService)
+    case visit(SiteVisits)
+    case revisit(SiteRevisits)
+    case daemon(Daemon)
     // Load
     case flood(Flood)
     case drain(String)

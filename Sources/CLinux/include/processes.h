@@ -1,0 +1,8 @@
+// Files and pipes for programs that are started.
+#pragma once
+
+// A file in memory that goes with its last descriptor, empty. ENOSYS where the kernel was built without.
+int clinux_memory_file(const char *name);
+
+// A pipe: the end to read from, and the one to write to.
+int clinux_pipe(int ends[2]);

@@ -1,0 +1,18 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int clinux_memory_file(const char *name)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+int clinux_pipe(int ends[2])
+{
+    return pipe2(ends, O_CLOEXEC) < 0 ? -errno : 0;
+}
