@@ -116,7 +116,7 @@ public final class Worker {
             switch socket.transport {
             case .udp:
                 if event.flags & CLINUX_ERROR != 0 { clinux_forget_errors(socket.descriptor) }
-                try answerDatagrams(on: socket)
+                try answerDatagrams(on: socket, identifier)
             case .tcp: try acceptConnections(on: socket)
             }
         case .connection(let slot, let generation):
@@ -148,7 +148,7 @@ public final class Worker {
         tell(.listening(socket.transport, socket.address, label: socket.label, given: socket.isGiven))
     }
 
-    private func watch(_ identifier: UInt32, _ socket: ServerSocket) throws(ServerError) {
+    func watch(_ identifier: UInt32, _ socket: ServerSocket) throws(ServerError) {
         try watch(
             socket.descriptor, CLINUX_READABLE | (sharesSockets ? CLINUX_EXCLUSIVE : 0), as: .socket(identifier))
     }
