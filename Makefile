@@ -4,7 +4,7 @@ KERNELS ?= 5.10 6.1 6.12 7.3
 LAB     := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: lab build test vm-test sabotage differences format format-check clean help
+.PHONY: lab build test vm-test sabotage bench-dns differences format format-check clean help
 
 ## lab: set up, build, fetch one long-term kernel (or KERNEL=…), run every fixture, print the result
 lab: build
@@ -28,6 +28,12 @@ vm-test: build
 ## sabotage: every fixture in each changed world in which it must not conform (or KERNEL=…)
 sabotage: build
 	@$(LAB) run --sabotage $(addprefix --kernel ,$(KERNEL))
+
+## bench-dns: answers per CPU-second of `lab dns serve` and of four packaged name servers, side by side
+bench-dns:
+	@scripts/setup
+	@swift build -c release --product lab >&2
+	@scripts/bench-dns
 
 ## differences: print docs/differences.md anew from the catalogue
 differences: build

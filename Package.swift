@@ -12,6 +12,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         // Without the Foundation trait: the static guest uses it too.
@@ -60,9 +61,12 @@ let package = Package(
             dependencies: [
                 "Fixtures", "Lab", "PolicyDNS", "Report", "VirtualMachine", "YAMLReading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        // What scripts/fuzz-dns runs; by itself it replays files.
+        .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),
         .testTarget(
             name: "Unit",
             dependencies: [

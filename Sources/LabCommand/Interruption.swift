@@ -16,6 +16,17 @@ final class Interruption: Sendable {
 
     private let state = Mutex(State())
 
+    /// Who hears of signals instead; nil while they cancel.
+    private static let diversion = Mutex<AsyncStream<Int32>.Continuation?>(nil)
+
+    /// Has signals told to the caller, from now on and for good, instead of cancelling: for a server, which reloads
+    /// and drains.
+    static func divert() -> AsyncStream<Int32> {
+        let (signals, continuation) = AsyncStream<Int32>.makeStream()
+        diversion.withLock { $0 = continuation }
+        return signals
+    }
+
     /// The signal that came first; nil for none.
     var signal: Int32? { state.withLock { $0.signal } }
 
@@ -57,6 +68,10 @@ final class Interruption: Sendable {
     }
 
     private func arrived(_ number: Int32, cancel: () -> Void) {
+        if let diversion = Interruption.diversion.withLock(\.self) {
+            diversion.yield(number)
+            return
+        }
         let descendants = Descendant.all()
         let isFirst = state.withLock { state in
             defer { state.signal = state.signal ?? number }

@@ -13,7 +13,7 @@ struct LabTool: AsyncParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ListCommand.self, ShowCommand.self, KernelsCommand.self, DoctorCommand.self,
-            CacheCommand.self,
+            CacheCommand.self, DNSCommand.self,
         ])
 
     /// Runs the command as one task, which a signal cancels, and waits for its teardown in every case.

@@ -23,7 +23,7 @@ public enum Battery {
         results.append(try Runs.aboveAndBelow(samples, subject: subject))
         if n >= 1000 { results.append(try Runs.ascending(samples, subject: subject)) }
 
-        let uniforms = samples.uniforms(using: &generator)
+        let uniforms = samples.uniforms(using: &generator).sorted()
         results.append(try EmpiricalDistribution.kolmogorovSmirnov(uniforms, subject: subject))
         if n >= 100 { results.append(try EmpiricalDistribution.andersonDarling(uniforms, subject: subject)) }
 
@@ -42,7 +42,8 @@ public enum Battery {
             let digits = try samples.digits(part.width, part.end)
             for lag in [1, 2] {
                 results.append(
-                    try Serial.pairs(digits, cells: 1 << part.width, lag: lag, subject: "\(subject) \(part) lag \(lag)"))
+                    try Serial.pairs(digits, cells: 1 << part.width, lag: lag, subject: "\(subject) \(part) lag \(lag)")
+                )
             }
         }
         for part in parts(samples.bits, widest: min(3, bitsBelow(n / 128))) {
@@ -52,7 +53,7 @@ public enum Battery {
                 results.append(try Gaps.between(digits, equalTo: digit, cells: 1 << part.width, subject: name))
             }
         }
-        for part in parts(samples.bits, widest: min(3, bitsBelow(n / 16 / twoLevelBlocks))) {
+        for part in parts(samples.bits, widest: min(3, bitsBelow(n / 16 / twoLevelBlocks))) where part.width == 3 {
             let digits = try samples.digits(part.width, part.end)
             let name = "\(subject) \(part)"
             results.append(

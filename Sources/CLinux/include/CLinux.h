@@ -13,6 +13,7 @@
 
 #include "datagrams.h"
 #include "events.h"
+#include "identity.h"
 #include "processes.h"
 #include "sockets.h"
 

@@ -41,7 +41,9 @@ struct QueryContents {
         // RFC 9619: one question, or none to ask for a cookie (RFC 7873 §5.4).
         guard questions <= 1 else { return false }
         if questions == 1 {
-            guard name.read(&reader), let type = reader.uint16(), let recordClass = reader.uint16() else { return false }
+            guard name.read(&reader), let type = reader.uint16(), let recordClass = reader.uint16() else {
+                return false
+            }
             self.type = type
             self.recordClass = recordClass
             hasQuestion = true

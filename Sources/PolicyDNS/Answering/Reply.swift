@@ -23,7 +23,10 @@ struct Reply {
     var length: Int { writer.count }
 
     /// Begins the answer to a query that has a header, with its question if it was read.
-    init(to query: UnsafeRawBufferPointer, _ contents: QueryContents, into buffer: UnsafeMutableRawBufferPointer, limit: Int) {
+    init(
+        to query: UnsafeRawBufferPointer, _ contents: QueryContents, into buffer: UnsafeMutableRawBufferPointer,
+        limit: Int
+    ) {
         self.query = query
         hasQuestion = contents.hasQuestion
         questionEnd = contents.questionEnd

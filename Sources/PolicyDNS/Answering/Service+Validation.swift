@@ -1,6 +1,11 @@
 extension Configuration {
     /// Refuses what cannot be served, or was surely not meant.
     func validate(labels: [String], accounts: [String]) throws(ConfigurationError) {
+        for (index, listener) in listeners.enumerated()
+        where listeners[..<index].contains(where: { $0.address == listener.address && listener.address.port != 0 }) {
+            throw ConfigurationError(
+                ["listeners", "\(index)"], .duplicate(kind: "listener", name: listener.address.description))
+        }
         try validateZones()
         for (index, pool) in pools.enumerated() where pools[..<index].contains(where: { $0.name == pool.name }) {
             throw ConfigurationError(["pools", "\(index)", "name"], .duplicate(kind: "pool", name: pool.name))
@@ -14,7 +19,9 @@ extension Configuration {
     private static let ttl = 0...Int(Int32.max)
 
     private static func check(_ value: Int, in allowed: ClosedRange<Int>, _ path: [String]) throws(ConfigurationError) {
-        guard allowed.contains(value) else { throw ConfigurationError(path, .outOfRange(value: value, allowed: allowed)) }
+        guard allowed.contains(value) else {
+            throw ConfigurationError(path, .outOfRange(value: value, allowed: allowed))
+        }
     }
 
     /// The zone with the longest apex at or above `name`.
@@ -85,7 +92,7 @@ extension Configuration {
         }
         try checkDefined("pool", policy.pool, among: pools.map(\.name), path + ["pool"])
         for (place, label) in policy.match.labels.enumerated() {
-            try checkDefined("listener with the label", label, among: labels, path + ["match", "label", "\(place)"])
+            try checkDefined("label", label, among: labels, path + ["match", "label", "\(place)"])
         }
         for (place, account) in policy.match.accounts.enumerated() {
             try checkDefined(

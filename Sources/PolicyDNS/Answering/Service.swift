@@ -6,7 +6,7 @@ import Addressing
 // Unchecked: the tables are raw memory, written in init only and freed in deinit.
 public final class Service: @unchecked Sendable {
     public let configuration: Configuration
-    /// The labels of listeners, by index; without listeners the default one alone.
+    /// The labels of listeners and those that are stated besides, by index; the default one alone if there are none.
     public let labels: [String]
     /// The names of policies, by index.
     public let policies: [String]
@@ -21,7 +21,12 @@ public final class Service: @unchecked Sendable {
     public init(
         _ configuration: Configuration, secret: ServerSecret = .random()
     ) throws(ConfigurationError) {
-        let labels = configuration.listeners.map { $0.label ?? Configuration.Listener.defaultLabel }
+        var labels: [String] = []
+        for label in configuration.listeners.map({ $0.label ?? Configuration.Listener.defaultLabel })
+            + configuration.labels where !labels.contains(label)
+        {
+            labels.append(label)
+        }
         self.labels = labels.isEmpty ? [Configuration.Listener.defaultLabel] : labels
         var accounts: [String] = []
         for zone in configuration.zones {

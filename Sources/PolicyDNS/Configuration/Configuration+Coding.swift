@@ -4,7 +4,7 @@ import Addressing
 
 extension Configuration: Codable {
     private enum CodingKeys: String, CodingKey, CaseIterable {
-        case listeners, zones, pools, policies, identity, limits, metrics, workers, user
+        case listeners, labels, zones, pools, policies, identity, limits, metrics, workers, user
     }
 
     public init(from decoder: any Decoder) throws {
@@ -14,6 +14,7 @@ extension Configuration: Codable {
             pools: try container.decode([Pool].self, forKey: .pools),
             policies: try container.decode([Policy].self, forKey: .policies))
         listeners = try container.decodeIfPresent([Listener].self, forKey: .listeners) ?? []
+        labels = try container.decodeOneOrMany(String.self, forKey: .labels)
         identity = try container.decodeIfPresent(Identity.self, forKey: .identity) ?? Identity()
         limits = try container.decodeIfPresent(Limits.self, forKey: .limits) ?? Limits()
         metrics = try container.decodeIfPresent(Endpoint.self, forKey: .metrics)
@@ -24,6 +25,7 @@ extension Configuration: Codable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         if !listeners.isEmpty { try container.encode(listeners, forKey: .listeners) }
+        if !labels.isEmpty { try container.encode(labels, forKey: .labels) }
         try container.encode(zones, forKey: .zones)
         try container.encode(pools, forKey: .pools)
         try container.encode(policies, forKey: .policies)

@@ -8,6 +8,8 @@ import Addressing
 public struct Configuration: Hashable, Sendable {
     /// Where to listen; may be empty when sockets are handed over.
     public var listeners: [Listener] = []
+    /// Labels that policies may match besides those of ``listeners``: of sockets that are handed over.
+    public var labels: [String] = []
     /// Zones served. Every name at or below one exists; `.` serves any name.
     public var zones: [Zone]
     public var pools: [Pool]

@@ -41,7 +41,9 @@ public struct Query: Hashable, Sendable {
         public static func clientSubnet(_ prefix: Prefix) -> Option {
             let width = prefix.family.width
             let bits = prefix.address.bits << UInt128(128 - width)
-            let address = (0..<((prefix.length + 7) / 8)).map { UInt8(truncatingIfNeeded: bits >> UInt128(120 - 8 * $0)) }
+            let address = (0..<((prefix.length + 7) / 8)).map {
+                UInt8(truncatingIfNeeded: bits >> UInt128(120 - 8 * $0))
+            }
             return Option(
                 code: OptionCode.clientSubnet,
                 data: [0, prefix.family == .ipv4 ? 1 : 2, UInt8(prefix.length), 0] + address)

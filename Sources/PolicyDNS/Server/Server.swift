@@ -1,5 +1,4 @@
-import CLinux
-import Glibc
+import Addressing
 import Synchronization
 
 /// A running server: workers on threads of their own, each answering on its own sockets and on those that were given.
@@ -16,7 +15,7 @@ public final class Server: Sendable {
     private let state: Mutex<State>
     private let tell: @Sendable (ServerEvent) -> Void
 
-    private struct State {
+    private struct State: ~Copyable {
         var service: Service
         var sockets: ServerSockets
         var hasEnded = false
@@ -30,7 +29,7 @@ public final class Server: Sendable {
     ///   - sockets: from ``ServerSockets/open(_:given:)``; whoever opened them with privileges has dropped those since.
     ///   - tell: is called with what the log should tell, on any thread.
     public static func run<Result>(
-        _ service: Service, on sockets: ServerSockets, clock: ServerClock = .system,
+        _ service: Service, on sockets: consuming ServerSockets, clock: ServerClock = .system,
         tell: @escaping @Sendable (ServerEvent) -> Void = { _ in }, _ body: (Server) throws -> Result
     ) throws -> Result {
         let server = try Server(service, sockets, clock, tell)
@@ -40,7 +39,7 @@ public final class Server: Sendable {
 
     /// Serves while `body` runs, as the other one, for bodies that wait without keeping their thread.
     public static func run<Result>(
-        _ service: Service, on sockets: ServerSockets, clock: ServerClock = .system,
+        _ service: Service, on sockets: consuming ServerSockets, clock: ServerClock = .system,
         tell: @escaping @Sendable (ServerEvent) -> Void = { _ in }, _ body: (Server) async throws -> Result
     ) async throws -> Result {
         let server = try Server(service, sockets, clock, tell)
@@ -49,7 +48,7 @@ public final class Server: Sendable {
     }
 
     private init(
-        _ service: Service, _ sockets: ServerSockets, _ clock: ServerClock,
+        _ service: Service, _ sockets: consuming ServerSockets, _ clock: ServerClock,
         _ tell: @escaping @Sendable (ServerEvent) -> Void
     ) throws(ServerError) {
         let counters = (0..<sockets.workers).map { _ in Counters() }
@@ -61,13 +60,15 @@ public final class Server: Sendable {
         self.threads = threads
         self.counters = counters
         self.tell = tell
+        let served = threads.map { sockets.sockets(of: $0.index) }
+        let metrics = sockets.metrics
         state = Mutex(State(service: service, sockets: sockets))
         do throws(ServerError) {
-            for (index, thread) in threads.enumerated() {
+            for (thread, sockets) in zip(threads, served) {
                 let worker = try Worker(
-                    service, sockets: sockets.sockets(of: index), sharesSockets: sharesSockets,
-                    counters: counters[index], clock: clock, tell: tell)
-                try thread.start(worker, metrics: index == 0 ? sockets.metrics : nil)
+                    service, sockets: sockets, sharesSockets: sharesSockets, counters: counters[thread.index],
+                    clock: clock, tell: tell)
+                try thread.start(worker, metrics: thread.index == 0 ? metrics : nil)
             }
         } catch {
             stop()
@@ -79,7 +80,11 @@ public final class Server: Sendable {
 
     public var service: Service { state.withLock { $0.service } }
 
-    public var sockets: ServerSockets { state.withLock { $0.sockets } }
+    /// What is served now.
+    public var places: [ServerSockets.Place] { state.withLock { $0.sockets.places } }
+
+    /// Where metrics are served now.
+    public var metricsAddress: Endpoint? { state.withLock { $0.sockets.metricsAddress } }
 
     /// What all workers count, as Prometheus text.
     public var metricsPage: String { MetricsPage.text(counters) }
@@ -132,9 +137,7 @@ public final class Server: Sendable {
 
     private func end(_ command: WorkerThread.Command) {
         state.withLock { $0.hasEnded = true }
-        if let done = try? Bell() {
-            for thread in threads { thread.post(command, done: done) }
-        }
+        for thread in threads { thread.post(command) }
         for thread in threads { thread.join() }
     }
 }

@@ -2,7 +2,9 @@ import Addressing
 import Glibc
 
 /// All sockets of a server: those that its configuration names, and those that it was given.
-public struct ServerSockets: Sendable {
+///
+/// Not copyable, so that a socket that a server gives up is closed, instead of collecting queries in a copy.
+public struct ServerSockets: ~Copyable, Sendable {
     /// The number of workers that sockets are opened for.
     public let workers: Int
     public let given: [ServerSocket]
@@ -69,7 +71,22 @@ public struct ServerSockets: Sendable {
     func sockets(of worker: Int) -> [ServerSocket] { opened.flatMap { $0.sockets[worker] } + given }
 
     /// Every socket, each once.
-    public var all: [ServerSocket] { opened.flatMap { $0.sockets.flatMap(\.self) } + given }
+    var all: [ServerSocket] { opened.flatMap { $0.sockets.flatMap(\.self) } + given }
+
+    /// What is served, and under which label: each once, however many workers serve it.
+    public var places: [Place] {
+        all.reduce(into: []) { places, socket in
+            let place = Place(transport: socket.transport, address: socket.address, label: socket.label)
+            if !places.contains(place) { places.append(place) }
+        }
+    }
+
+    /// A transport and address, and the label that queries there have.
+    public struct Place: Hashable, Sendable {
+        public let transport: TransportProtocol
+        public let address: Endpoint
+        public let label: String
+    }
 
     /// Where metrics are served.
     public var metricsAddress: Endpoint? { metrics?.address }

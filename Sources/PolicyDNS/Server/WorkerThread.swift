@@ -11,7 +11,7 @@ final class WorkerThread: Sendable {
     }
 
     private struct Mailbox {
-        var commands: [(Command, done: Bell)] = []
+        var commands: [(Command, done: Bell?)] = []
         var isOpen = true
     }
 
@@ -73,12 +73,12 @@ final class WorkerThread: Sendable {
     }
 
     /// Has the worker do something; `done` rings when it has, or has ended.
-    func post(_ command: Command, done: Bell) {
+    func post(_ command: Command, done: Bell? = nil) {
         let posted = mailbox.withLock {
             if $0.isOpen { $0.commands.append((command, done)) }
             return $0.isOpen
         }
-        if posted { bell.ring() } else { done.ring() }
+        if posted { bell.ring() } else { done?.ring() }
     }
 
     /// Waits for the end of the thread.
@@ -104,7 +104,7 @@ final class WorkerThread: Sendable {
                     return mailbox.commands
                 }
                 for (command, done) in commands {
-                    defer { done.ring() }
+                    defer { done?.ring() }
                     switch command {
                     case .adopt(let service, let sockets, let metrics):
                         try worker.adopt(service, sockets: sockets)
@@ -123,7 +123,7 @@ final class WorkerThread: Sendable {
             $0.isOpen = false
             return $0.commands
         }
-        for (_, done) in unread { done.ring() }
+        for (_, done) in unread { done?.ring() }
         tell(.workerEnded(index, because: failure))
     }
 

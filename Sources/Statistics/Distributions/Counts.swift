@@ -14,6 +14,16 @@ enum ChiSquaredDistribution {
         let (lower, upper) = Gamma.regularized(Double(degreesOfFreedom) / 2, x / 2)
         return Tails(lower: lower, upper: upper)
     }
+
+    /// The tails of a statistic that counts make, whose next larger value is about `step` away.
+    ///
+    /// Four counts of 64 are all 16 once in 600 times: a statistic of 0, which a χ² variable never has. So the lower
+    /// tail is taken at the next value. The upper tail, where a step matters little, is χ²'s own.
+    static func tails(ofCounts x: Double, degreesOfFreedom: Int, step: Double) -> Tails {
+        Tails(
+            lower: tails(x + step, degreesOfFreedom: degreesOfFreedom).lower,
+            upper: tails(x, degreesOfFreedom: degreesOfFreedom).upper)
+    }
 }
 
 /// The number of events with a given mean.

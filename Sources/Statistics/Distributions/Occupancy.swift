@@ -37,27 +37,52 @@ enum Occupancy {
     /// The tails of the number of balls after which no cell is empty; with `complete` false it was not reached
     /// after `balls`, and the tails are those of "later".
     static func coupons(balls: Int, complete: Bool, cells: Int) -> Tails {
-        let previous = complete ? balls - 1 : balls
-        var probability = [Double](repeating: 0, count: cells + 1)
+        var chain = OccupiedCells(cells: cells)
+        chain.throwBalls(complete ? balls - 1 : balls)
+        let upper = chain.someEmpty
+        guard complete else { return Tails(lower: 1, upper: upper) }
+        chain.throwBalls(1)
+        return Tails(lower: chain.noneEmpty, upper: upper)
+    }
+}
+
+/// The distribution of the number of occupied cells, ball by ball.
+private struct OccupiedCells {
+    private let cells: Int
+    private var probability: [Double]
+    /// The numbers that have a probability worth carrying.
+    private var first = 0
+    private var last = 0
+
+    init(cells: Int) {
+        self.cells = cells
+        probability = [Double](repeating: 0, count: cells + 1)
         probability[0] = 1
-        // The occupied numbers which still have a probability worth carrying.
-        var (first, last) = (0, 0)
-        func step() {
+    }
+
+    var noneEmpty: Double { last == cells ? probability[cells] : 0 }
+
+    var someEmpty: Double {
+        var sum = 0.0
+        for occupied in first...last where occupied < cells { sum += probability[occupied] }
+        return sum
+    }
+
+    mutating func throwBalls(_ balls: Int) {
+        let scale = 1 / Double(cells)
+        var thrown = 0
+        while thrown < balls {
             if last < cells { last += 1 }
             var occupied = last
-            while occupied >= first {
-                let stays = probability[occupied] * (Double(occupied) / Double(cells))
-                let fills = occupied > first ? probability[occupied - 1] * (Double(cells - occupied + 1) / Double(cells)) : 0
-                probability[occupied] = stays + fills
+            while occupied > first {
+                probability[occupied] =
+                    (probability[occupied] * Double(occupied)
+                        + probability[occupied - 1] * Double(cells - occupied + 1)) * scale
                 occupied -= 1
             }
+            probability[first] *= Double(first) * scale
             while first < last, probability[first] < 1e-280 { first += 1 }
+            thrown += 1
         }
-        for _ in 0..<previous { step() }
-        var upper = 0.0
-        for occupied in first...last where occupied < cells { upper += probability[occupied] }
-        guard complete else { return Tails(lower: 1, upper: upper) }
-        step()
-        return Tails(lower: last == cells ? probability[cells] : 0, upper: upper)
     }
 }

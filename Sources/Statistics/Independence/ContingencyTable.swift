@@ -41,17 +41,21 @@ public enum ContingencyTable {
         let total = rowTotals.reduce(0, +)
         guard total >= 5 * table.count else { throw .tooFew(.contingency, given: total, needed: 5 * table.count) }
         var statistic = 0.0
+        var smallest = Double(total)
         for row in 0..<rows where rowTotals[row] > 0 {
             for column in 0..<columns where columnTotals[column] > 0 {
                 let expected = Double(rowTotals[row]) * Double(columnTotals[column]) / Double(total)
                 let difference = Double(table[row * columns + column]) - expected
                 statistic += difference * difference / expected
+                smallest = min(smallest, expected)
             }
         }
         let freedom = (rowTotals.count { $0 > 0 } - 1) * (columnTotals.count { $0 > 0 } - 1)
         // One row or one column only: there is nothing to depend on.
         guard freedom > 0 else { return TestResult(.contingency, subject, statistic: 0, lower: 1, upper: 1) }
-        let tails = ChiSquaredDistribution.tails(statistic, degreesOfFreedom: freedom)
+        // The smallest change that keeps the margins changes four cells by one.
+        let tails = ChiSquaredDistribution.tails(
+            ofCounts: statistic, degreesOfFreedom: freedom, step: 4 / smallest)
         return TestResult(.contingency, subject, statistic: statistic, lower: tails.lower, upper: tails.upper)
     }
 }

@@ -10,6 +10,7 @@ import Yams
         listeners:
           - 192.0.2.53:53
           - {address: "[2001:db8::53]:53", label: ams}
+        labels: [sjc]
         zones:
           - name: example.com
             account: free
@@ -43,6 +44,7 @@ import Yams
         let read: Configuration = try YAMLFile.decode(text, file: "dns.yaml", as: "configuration")
         #expect(read.listeners.map(\.label) == [nil, "ams"])
         #expect(read.listeners.map(\.address.port) == [53, 53])
+        #expect(read.labels == ["sjc"])
         let zone = try #require(read.zones.first)
         #expect(zone.nameservers.map(\.name.description) == ["ns.example.net", "ns1.example.com"])
         #expect(zone.nameservers.map(\.addresses.count) == [0, 2])
@@ -77,26 +79,26 @@ import Yams
         arguments: [
             (
                 "198.51.100.0/24", "198.51.100.1/24",
-                "dns.yaml:12:29: 198.51.100.1/24 has host bits set: write 198.51.100.0/24"
+                "dns.yaml:13:29: 198.51.100.1/24 has host bits set: write 198.51.100.0/24"
             ),
-            ("weight: 3", "wieght: 3", "dns.yaml:14:41: unknown key 'wieght'; did you mean 'weight'?"),
+            ("weight: 3", "wieght: 3", "dns.yaml:15:41: unknown key 'wieght'; did you mean 'weight'?"),
             (
                 "weight: 3", "weight: 0",
-                "dns.yaml:14:15: 203.0.113.0/25 has the weight 0: leave it out, or give it 1 or more"
+                "dns.yaml:15:15: 203.0.113.0/25 has the weight 0: leave it out, or give it 1 or more"
             ),
             (
                 "203.0.113.7/32", "192.0.2.7/32",
-                "dns.yaml:15:14: 192.0.2.7/32 is excluded, but in none of the pool's prefixes"
+                "dns.yaml:16:14: 192.0.2.7/32 is excluded, but in none of the pool's prefixes"
             ),
             (
                 "strategy: static", "strategy: sticky",
-                "dns.yaml:21:15: 'sticky' is not a strategy: write one of 'random', 'static', 'round-robin'"
+                "dns.yaml:22:15: 'sticky' is not a strategy: write one of 'random', 'static', 'round-robin'"
             ),
             (
                 "name: example.com", "name: example..com",
-                "dns.yaml:5:11: a domain name has no empty labels: remove the extra dot"
+                "dns.yaml:6:11: a domain name has no empty labels: remove the extra dot"
             ),
-            ("ttl: 30", "ttl: soon", "dns.yaml:20:10: expected a whole number from 0 to 4294967295, found 'soon'"),
+            ("ttl: 30", "ttl: soon", "dns.yaml:21:10: expected a whole number from 0 to 4294967295, found 'soon'"),
             (
                 "192.0.2.53:53", "192.0.2.53",
                 "dns.yaml:2:5: '192.0.2.53' is not an endpoint: write 192.0.2.1:53 or [2001:db8::1]:53"

@@ -29,7 +29,8 @@ extension Defect {
     /// A worker that draws from a good generator, whose answer is then spoilt.
     private static func spoilt(
         _ name: String, caughtBy: Set<StatisticalTest>, accuses: Set<AddressBattery.Aspect>,
-        _ spoil: @escaping @Sendable (_ parts: AddressSource.HostParts, _ again: () -> UInt64) -> AddressSource.HostParts
+        _ spoil:
+            @escaping @Sendable (_ parts: AddressSource.HostParts, _ again: () -> UInt64) -> AddressSource.HostParts
     ) -> Defect {
         make(name, caughtBy: caughtBy, accuses: accuses) { number in
             var generator = generator(number)
@@ -108,7 +109,8 @@ extension Defect {
                 return (v4: generator.next(bits: 8), v6: state)
             }
         },
-        make("low bits of an LCG", caughtBy: [.bitLags, .serial, .gaps, .twoLevel], accuses: [.aaaa, .workersAAAA]) { number in
+        make("low bits of an LCG", caughtBy: [.bitLags, .serial, .gaps, .twoLevel], accuses: [.aaaa, .workersAAAA]) {
+            number in
             var generator = generator(number)
             var state = generator.next()
             return { _ in
@@ -137,8 +139,10 @@ extension Defect {
         spoilt("A and AAAA share their low bits", caughtBy: [.crossBits, .contingency], accuses: [.aWithAAAA]) {
             parts, _ in (v4: parts.v6 & 255, v6: parts.v6)
         },
-        make("a cycle of 10,000 draws", caughtBy: [.collisions, .chiSquared],
-            accuses: [.a, .aaaa, .aWithAAAA, .workersA, .workersAAAA]) { number in
+        make(
+            "a cycle of 10,000 draws", caughtBy: [.collisions, .chiSquared],
+            accuses: [.a, .aaaa, .aWithAAAA, .workersA, .workersAAAA]
+        ) { number in
             var generator = generator(number)
             var drawn = 0
             return { _ in
@@ -147,8 +151,10 @@ extension Defect {
                 return (v4: generator.next(bits: 8), v6: generator.next())
             }
         },
-        make("every answer given twice", caughtBy: [.serial, .bitLags, .runs, .collisions],
-            accuses: [.a, .aaaa, .aWithAAAA, .workersA, .workersAAAA]) {
+        make(
+            "every answer given twice", caughtBy: [.serial, .bitLags, .runs, .collisions],
+            accuses: [.a, .aaaa, .aWithAAAA, .workersA, .workersAAAA]
+        ) {
             number in
             var generator = generator(number)
             var kept: Parts?

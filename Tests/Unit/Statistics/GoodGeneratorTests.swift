@@ -18,7 +18,6 @@ struct GoodGeneratorTests {
             // The rate is stated for this many tests: a change of the battery is seen here.
             #expect(verdict.findings.count == 3626)
             #expect(Set(verdict.findings.results.map(\.test)) == Set(StatisticalTest.allCases))
-            PowerTable.write(verdict)
         }
     }
 }

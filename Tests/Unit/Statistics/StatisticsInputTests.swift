@@ -6,7 +6,9 @@ import Testing
 struct StatisticsInputTests {
     @Test("a sample wider than stated is refused, and named")
     func width() throws {
-        #expect(throws: StatisticsError.sampleTooWide(index: 1, sample: 256, bits: 8)) { try Samples([1, 256], bits: 8) }
+        #expect(throws: StatisticsError.sampleTooWide(index: 1, sample: 256, bits: 8)) {
+            try Samples([1, 256], bits: 8)
+        }
         #expect(throws: StatisticsError.sampleTooWide(index: 0, sample: 1, bits: 0)) { try Samples([1], bits: 0) }
         #expect(throws: StatisticsError.widthOutOfRange(width: 65, allowed: 0...64)) { try Samples([], bits: 65) }
         #expect(throws: StatisticsError.widthOutOfRange(width: 9, allowed: 1...8)) {
@@ -59,8 +61,11 @@ struct StatisticsInputTests {
         #expect(throws: StatisticsError.tooFew(.contingency, given: 4, needed: 20)) {
             try ContingencyTable.independence(table: [1, 1, 1, 1], columns: 2)
         }
-        #expect(throws: StatisticsError.tooFew(.twoLevel, given: 2, needed: 64)) {
-            try TwoLevel.chiSquared([0, 1], cells: 2, blocks: 2)
+        #expect(throws: StatisticsError.tooFew(.twoLevel, given: 2, needed: 256)) {
+            try TwoLevel.chiSquared([0, 1], cells: 8, blocks: 2)
+        }
+        #expect(throws: StatisticsError.tooFew(.twoLevel, given: 4, needed: 8)) {
+            try TwoLevel.chiSquared([Int](repeating: 0, count: 256), cells: 4, blocks: 2)
         }
     }
 
@@ -78,8 +83,8 @@ struct StatisticsInputTests {
         #expect(throws: StatisticsError.digitOutOfRange(index: 2, digit: 3, cells: 3)) {
             try Repetitions.couponCollector([0, 1, 3], cells: 3)
         }
-        #expect(throws: StatisticsError.digitOutOfRange(index: 0, digit: 7, cells: 2)) {
-            try TwoLevel.chiSquared([Int](repeating: 7, count: 32), cells: 2, blocks: 1)
+        #expect(throws: StatisticsError.digitOutOfRange(index: 0, digit: 8, cells: 8)) {
+            try TwoLevel.chiSquared([Int](repeating: 8, count: 128), cells: 8, blocks: 1)
         }
         #expect(throws: StatisticsError.notAUniform(index: 0, value: 1.5)) {
             try EmpiricalDistribution.kolmogorovSmirnov([1.5])
@@ -99,7 +104,9 @@ struct StatisticsInputTests {
     func lengths() throws {
         let (two, three) = (try Samples([0, 1], bits: 1), try Samples([0, 1, 0], bits: 1))
         #expect(throws: StatisticsError.unequalLengths(2, 3)) { try Bits.cross(two, three) }
-        #expect(throws: StatisticsError.unequalLengths(2, 1)) { try ContingencyTable.independence([0, 1], of: 2, [0], of: 2) }
+        #expect(throws: StatisticsError.unequalLengths(2, 1)) {
+            try ContingencyTable.independence([0, 1], of: 2, [0], of: 2)
+        }
         #expect(throws: StatisticsError.unequalLengths(3, 2)) {
             try Battery.independence(ofNames: [1, 2, 3], two, subject: "")
         }

@@ -16,7 +16,7 @@ struct WholeTestTests {
         return try Samples(generator.words(1000, bits: 64), bits: 64).uniforms(using: &unused)
     }
 
-    private func counts() throws -> [Int] { try Samples.counts( samples().digits(6, .low), cells: 64) }
+    private func counts() throws -> [Int] { try Samples.counts(samples().digits(6, .low), cells: 64) }
 
     private func expect(
         _ result: TestResult, is name: String, within tolerance: Double = 1e-10,
@@ -176,7 +176,17 @@ struct HandCountTests {
     func tooEven() throws {
         let result = try Frequencies.chiSquared(counts: [Int](repeating: 20, count: 256))
         #expect(result.statistic == 0)
-        #expect(result.pValue == 0)
+        #expect(result.pValue < 1e-200)
+    }
+
+    @Test("few counts may well be equal by chance")
+    func equalCounts() throws {
+        // Exactly: 64! / (16!⁴ 4⁶⁴) = 0.00164 and C(16384, 8192) / 2¹⁶³⁸⁴ = 0.00623.
+        #expect((0.00164...0.05).contains(try Frequencies.chiSquared(counts: [16, 16, 16, 16]).lower))
+        #expect((0.00164...0.05).contains(try Frequencies.likelihoodRatio(counts: [16, 16, 16, 16]).lower))
+        #expect((0.00623...0.05).contains(try Frequencies.chiSquared(counts: [8192, 8192]).lower))
+        // Hypergeometric: C(40, 20)² / C(80, 40) = 0.18.
+        #expect(try ContingencyTable.independence(table: [20, 20, 20, 20], columns: 2).lower > 0.17)
     }
 
     @Test("an observation of what cannot be has a p-value of 0, in χ² and G")

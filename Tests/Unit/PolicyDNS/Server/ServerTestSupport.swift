@@ -10,14 +10,14 @@ func testConfiguration(ttl: UInt32 = 300, listeners: [Configuration.Listener] = 
     var policy = Configuration.Policy(name: "any", pool: "pool")
     policy.ttl = ttl
     var configuration = Configuration(
-        zones: [.init(name: try testName("."), nameservers: [.init(name: try testName("ns.example."))])],
+        zones: [.init(name: try testName("."), nameservers: [.init(name: try testName("ns.example."), addresses: [.v4(0xC000_0235)])])],
         pools: [.init(name: "pool", addresses: AddressPool(prefix))],
         policies: [policy])
     configuration.listeners = listeners
     return configuration
 }
 
-func testService(_ configuration: Configuration) throws -> Service { Service(configuration) }
+func testService(_ configuration: Configuration) throws -> Service { try Service(configuration) }
 
 func testName(_ text: String) throws -> DomainName {
     var wire: [UInt8] = []
@@ -37,14 +37,14 @@ func framed(_ message: [UInt8]) -> [UInt8] { [UInt8(message.count >> 8), UInt8(m
 /// The messages of a stream, and the bytes that follow the last whole one.
 func unframed(_ stream: [UInt8]) -> (messages: [[UInt8]], rest: [UInt8]) {
     var messages: [[UInt8]] = []
-    var rest = stream[...]
-    while rest.count >= 2 {
-        let length = Int(rest[rest.startIndex]) << 8 | Int(rest[rest.startIndex + 1])
-        guard rest.count - 2 >= length else { break }
-        messages.append(Array(rest.dropFirst(2).prefix(length)))
-        rest = rest.dropFirst(2 + length)
+    var start = 0
+    while stream.count - start >= 2 {
+        let end = start + 2 + (Int(stream[start]) << 8 | Int(stream[start + 1]))
+        guard end <= stream.count else { break }
+        messages.append(Array(stream[(start + 2)..<end]))
+        start = end
     }
-    return (messages, Array(rest))
+    return (messages, Array(stream[start...]))
 }
 
 /// The ID of an answer to ``testQuery(_:)``; nil for what is none.
@@ -106,9 +106,14 @@ final class ClientSocket {
 
     func connect(to destination: Endpoint) throws {
         let result = destination.withSocketAddress { Glibc.connect(descriptor, $0, $1) }
-        guard result == 0 || errno == EINPROGRESS else { throw CallFailed(call: "connect", number: errno) }
+        let number = errno
+        guard result == 0 || number == EINPROGRESS else { throw CallFailed(call: "connect", number: number) }
         // A handshake over loopback is over when connect returns, or soon after.
         guard wait(for: POLLOUT, milliseconds: 10_000) else { throw CallFailed(call: "connect", number: ETIMEDOUT) }
+        var pending: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &pending, &size)
+        guard pending == 0 else { throw CallFailed(call: "connect", number: pending) }
     }
 
     /// Writes what the kernel takes; the number of bytes, or nil if the connection is gone.
