@@ -29,6 +29,8 @@ public final class Worker {
     var unixNow: UInt32
     /// The monotonic time before which no time-out can be due.
     var nextDeadline = UInt64.max
+    /// When the generator was last seeded.
+    private var lastSeeded: UInt64 = 0
     /// When accepting is tried again; nil while it works.
     var acceptsAgain: UInt64?
     /// When connections that are still busy are closed all the same; nil unless draining.
@@ -88,6 +90,7 @@ public final class Worker {
             throw .call("epoll_wait", errno: -count, doing: "waiting for queries")
         }
         readClock()
+        reseedAfterRest()
         for index in 0..<Int(max(0, count)) { try handle(events[index]) }
         if now >= nextDeadline { try handleDeadlines() }
         return count > 0
@@ -101,6 +104,17 @@ public final class Worker {
         // Rounded up, or the last millisecond would be waited for in a busy loop.
         let left = Int32(clamping: (nextDeadline - current + 999_999) / 1_000_000)
         return milliseconds < 0 ? left : min(milliseconds, left)
+    }
+
+    /// Has the generator seeded anew, once a millisecond at most.
+    ///
+    /// A virtual machine that is restored from an image goes on in the middle of a wait, and nothing tells it: two
+    /// that are restored from one image would answer alike for good. So they may only for the rest of a turn. The
+    /// system call costs less than a thousandth of the time.
+    private func reseedAfterRest() {
+        guard now &- lastSeeded >= 1_000_000 else { return }
+        lastSeeded = now
+        responder.reseed()
     }
 
     func readClock() {

@@ -56,7 +56,8 @@ struct ServeCommandTests {
         try await withFile(text(answeringFrom: "192.0.2.0/24")) { path in
             let result = try await run(
                 .path(FilePath(Self.command)),
-                arguments: ["dns", "serve", "--config", path], output: .discarded
+                arguments: ["dns", "serve", "--config", path], input: .none,
+                output: .discarded, error: .sequence
             ) { execution in
                 var lines = execution.standardError.strings().makeAsyncIterator()
                 func next(_ wanted: String) async throws -> String {
@@ -72,7 +73,7 @@ struct ServeCommandTests {
                 #expect(load.answered == ["192.0.2": 50])
 
                 try text(answeringFrom: "192.0.2.7/24").write(toFile: path, atomically: true, encoding: .utf8)
-                try execution.send(signal: .hangUp)
+                try execution.send(signal: .terminalClosed)
                 let refusal = try await next("refused")
                 #expect(refusal.contains("\(path):4:31: 192.0.2.7/24 has host bits set: write 192.0.2.0/24"))
                 try Load.ask(server, count: 50, into: &load)
@@ -82,7 +83,7 @@ struct ServeCommandTests {
                 for round in 0..<10 {
                     let prefix = round % 2 == 0 ? "198.51.100.0/24" : "192.0.2.0/24"
                     try text(answeringFrom: prefix).write(toFile: path, atomically: true, encoding: .utf8)
-                    try execution.send(signal: .hangUp)
+                    try execution.send(signal: .terminalClosed)
                     try Load.ask(server, count: 50, into: &load)
                     _ = try await next("reloaded")
                     var after = Load()

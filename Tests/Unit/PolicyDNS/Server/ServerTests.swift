@@ -178,7 +178,7 @@ struct ServerTests {
 
     @Test("a server without a socket is refused")
     func nothing() throws {
-        #expect(throws: ServerError.nothingToServe) { try ServerSockets.open(configuration(listeners: [])) }
+        #expect(throws: ServerError.nothingToServe) { _ = try ServerSockets.open(configuration(listeners: [])) }
     }
 
     // MARK: given sockets and hand-over
