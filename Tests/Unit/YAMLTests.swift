@@ -1,10 +1,32 @@
 import Addressing
 import Foundation
+import PolicyDNS
 import Testing
 import YAMLReading
 
 @testable import Fixtures
 @testable import Lab
+
+/// A configuration that leaves little to defaults.
+private func configuration() throws -> Configuration {
+    var policy = Configuration.Policy(name: "all", pool: "p")
+    policy.ttl = 30
+    policy.strategy = .roundRobin
+    policy.match.labels = ["east"]
+    var configuration = Configuration(
+        zones: [
+            .init(name: try DomainName(text: "example.com"), nameservers: [.init(name: try DomainName(text: "ns.example"))])
+        ],
+        pools: [
+            .init(
+                name: "p",
+                addresses: try AddressPool(
+                    [.init(try Prefix(text: "192.0.2.0/24"))], excluding: [try Prefix(text: "192.0.2.8/29")]))
+        ], policies: [policy])
+    configuration.listeners = [.init(address: try Endpoint(text: "192.0.2.1:53"), label: "east")]
+    configuration.identity.server = "n"
+    return configuration
+}
 
 /// A fixture with every action and every outcome.
 private func everything() throws -> Fixture {
@@ -105,6 +127,25 @@ private func everything() throws -> Fixture {
         .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", socket: "c", .client, flags: .noExist)),
         .mapEntry(MapEntry(.update, 3, of: "hash", in: "d", file: MapEntry.File.none)),
         .mapEntry(MapEntry(.lookUp, 3, of: "hash", in: "d")), .unload("d"),
+        .nameService(
+            NameService(
+                "n", on: [.init("dns"), .init("web", label: "east")], try configuration(), answersFrom: .picked)),
+        .nameServiceReload(NameServiceReload("n", try configuration())),
+        .nameQuery(
+            NameQuery(
+                from: "b", .tcp, to: v6, "example.com", .soa, payload: 512, recursion: true, retry: true,
+                within: [prefix])),
+        .nameSurvey(
+            NameSurvey(
+                "s", from: "b", .tcp, to: prefix, HostNames(3, below: "example.com"), .aaaa, queries: 9,
+                recursion: true, within: prefix)),
+        .compareSurveys(["s", "t"]), .sites(SiteService(on: "web", HostNames(2, below: "example.com"))),
+        .visit(
+            SiteVisits(
+                "v", from: "b", resolver: v4, HostNames(2, below: "example.com"), by: .serverName, port: 443,
+                within: prefix)),
+        .revisit(SiteRevisits("v", over: .kept)),
+        .daemon(Daemon("r", in: "a", run: "cat $CONFIGURATION", configuration: "x:\n  y: \"z\"\n", sockets: ["dns"])),
         .exec(Command(in: "a", "echo 'x: #y' \"z\"\nexit 3")),
     ]
     let outcomes: [Outcome] = [

@@ -1,3 +1,5 @@
+import PolicyDNS
+
 extension Fixture {
     /// Checks that every name a step uses was made by an earlier one, and none twice.
     ///
@@ -130,16 +132,23 @@ private struct Names {
         case .choosePorts(let choice): try use(.namespace, choice.namespace)
         case .nameService(let service):
             for served in service.sockets { try use(.socket, served.socket) }
+            try check(service.configuration, labels: service.sockets.compactMap(\.label))
             try make(.service, service.name)
-        case .nameServiceReload(let reload): try use(.service, reload.service)
-        case .nameQuery(let query): try use(.namespace, query.from)
+        case .nameServiceReload(let reload):
+            try use(.service, reload.service)
+            try check(reload.configuration)
+        case .nameQuery(let query):
+            try use(.namespace, query.from)
+            try check(name: query.name)
         case .nameSurvey(let survey):
             try use(.namespace, survey.from)
+            try check(name: survey.hosts.name(0))
             if let name = survey.name { try make(.survey, name) }
         case .compareSurveys(let names): for name in names { try use(.survey, name) }
         case .sites(let service): try use(.socket, service.socket)
         case .visit(let visits):
             try use(.namespace, visits.from)
+            try check(name: visits.sites.name(0))
             if let name = visits.name { try make(.visits, name) }
         case .revisit(let revisits): try use(.visits, revisits.visits)
         case .daemon(let daemon):
@@ -158,6 +167,27 @@ private struct Names {
             case .received(let counts): for name in counts.keys.sorted() { try use(.flood, name) }
             case .succeeds, .fails, .refused, .silent, .answers, .count, .exits, .facts: break
             }
+        }
+    }
+
+    private func check(_ configuration: Configuration, labels: [String] = []) throws(FixtureError) {
+        let service: Service
+        do {
+            service = try Service(configuration)
+        } catch {
+            throw .impossible(fixture: fixture, step: step, because: "the configuration: \(error)")
+        }
+        for label in labels where !service.labels.contains(label) {
+            throw .impossible(
+                fixture: fixture, step: step, because: "no listener of the configuration has the label '\(label)'")
+        }
+    }
+
+    private func check(name: String) throws(FixtureError) {
+        do {
+            _ = try DomainName(text: name)
+        } catch {
+            throw .impossible(fixture: fixture, step: step, because: "'\(name)': \(error)")
         }
     }
 

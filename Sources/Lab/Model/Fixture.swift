@@ -117,12 +117,15 @@ public enum FixtureError: Error, Hashable, Sendable, CustomStringConvertible {
     case unknownLabel(fixture: String, sabotage: String, label: String)
     case unknownName(fixture: String, step: Int, kind: String, name: String, known: [String])
     case duplicateName(fixture: String, step: Int, kind: String, name: String)
+    /// A step that nobody could perform, whatever the kernel.
+    case impossible(fixture: String, step: Int, because: String)
     case expectationsForVersion(step: String, version: KernelVersion, count: Int)
 
     /// The step, from 1, that is at fault; nil where it is the whole fixture.
     public var step: Int? {
         switch self {
-        case .unknownName(_, let step, _, _, _), .duplicateName(_, let step, _, _): step
+        case .unknownName(_, let step, _, _, _), .duplicateName(_, let step, _, _),
+            .impossible(_, let step, _): step
         default: nil
         }
     }
@@ -139,6 +142,7 @@ public enum FixtureError: Error, Hashable, Sendable, CustomStringConvertible {
                 + (known.isEmpty ? "no step before has made one" : "there are \(known.joined(separator: ", "))")
         case .duplicateName(let fixture, let step, let kind, let name):
             "\(fixture), step \(step): there is a \(kind) called '\(name)' already"
+        case .impossible(let fixture, let step, let because): "\(fixture), step \(step): \(because)"
         case .expectationsForVersion(let step, let version, let count):
             "\(step): \(count) expectations apply to kernel \(version); make since and until cover it exactly once"
         }

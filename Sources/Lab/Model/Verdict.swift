@@ -125,7 +125,7 @@ extension Fixture {
                 .unsupported,
                 Deviation(
                     step: nil, action: "requires \(feature.rawValue)", expected: "",
-                    observed: "not in this kernel, as declared")
+                    observed: feature == .unbound ? "not on this machine" : "not in this kernel, as declared")
             )
         case .featureDisagreement(let feature, let expected, let observed):
             return (

@@ -106,7 +106,7 @@ extension World {
 
 extension SurveyAnswers {
     /// What statistics say of the addresses, as far as there are enough of them to say anything.
-    fileprivate func judge(addresses: Int) throws -> (facts: [String: String], log: [String]) {
+    func judge(addresses: Int) throws -> (facts: [String: String], log: [String]) {
         var counts = [Int](repeating: 0, count: addresses)
         var met = [Set<Int>](repeating: [], count: hosts)
         for (name, address) in drawn {

@@ -8,7 +8,7 @@ final class RunningDaemon {
     /// What it wrote to its standard output and error.
     private let output: Descriptor
     /// The program's standard input is the other end: should the lab be killed, that ends.
-    private let lifeline: Descriptor
+    private var lifeline: Descriptor?
 
     /// Starts `daemon` in the calling thread's namespace, with `sockets` from descriptor 3 on (sd_listen_fds(3)).
     init(_ daemon: Daemon, sockets: [Descriptor]) throws(ExecutorError) {
@@ -30,8 +30,8 @@ final class RunningDaemon {
     }
 
     deinit {
-        // The whole group, of which it was made the leader: the shell, and the program that it waits for.
-        kill(-process, SIGKILL)
+        // The shell kills the program, waits for its end, and so ends itself.
+        lifeline = nil
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
     }
@@ -58,13 +58,16 @@ final class RunningDaemon {
         return Descriptor(raw)
     }
 
-    /// The program runs in a group with a shell, which kills it when its standard input ends.
+    /// The program runs in a group with a shell, which kills it, and what it may have started, when its own standard
+    /// input ends.
     ///
     /// `$$` stays the same when the inner shell becomes the program, and so is what LISTEN_PID has to be.
     private static func script(_ line: String) -> String {
         """
         sh -c 'LISTEN_PID=$$; export LISTEN_PID; \(quoted("exec \(line)"))' </dev/null &
         read -r _
+        kill -KILL $!
+        wait $!
         kill -KILL 0
         """
     }

@@ -178,7 +178,7 @@ struct ServerTests {
 
     @Test("a server without a socket is refused")
     func nothing() throws {
-        #expect(throws: ServerError.nothingToServe) { try ServerSockets.open(configuration(listeners: [])) }
+        #expect(throws: ServerError.nothingToServe) { _ = try ServerSockets.open(configuration(listeners: [])) }
     }
 
     // MARK: given sockets and hand-over
@@ -202,7 +202,7 @@ struct ServerTests {
         #expect(account.last == 300)
     }
 
-    /// Has ten servers, one after the other, serve an address under load, each starting before the one before it drains.
+    /// Has ten servers, one after the other, serve an address under load; each starts before the one before it drains.
     private func takeTurns(
         _ transport: TransportProtocol, _ turn: Int = 1, after previous: Server? = nil, _ load: Load? = nil,
         listener: Configuration.Listener? = nil, given: [ServerSocket] = []
