@@ -1,12 +1,103 @@
 #define _GNU_SOURCE
 #include "identity.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+// What stragglers are to become. Written before the first of them is told, and by one thread.
+static struct {
+    uid_t user;
+    gid_t group;
+    const gid_t *groups;
+    size_t count;
+} wanted;
+
+// Bare system calls, which change the calling thread alone and may be made in a handler.
+static void follow(int number)
+{
+    int saved = errno;
+
+    (void)number;
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    syscall(SYS_setgroups, wanted.count, wanted.groups);
+    syscall(SYS_setresgid, wanted.group, wanted.group, wanted.group);
+    syscall(SYS_setresuid, wanted.user, wanted.user, wanted.user);
+    errno = saved;
+}
+
+// Whether a thread is who it should be, with nothing left.
+static bool has_followed(const char *thread)
+{
+    char path[64], line[256];
+    int found = 0;
+    FILE *file;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%.16s/status", thread);
+    file = fopen(path, "re");
+    if (!file)
+        return errno == ENOENT; // It has ended.
+    while (fgets(line, sizeof(line), file)) {
+        unsigned int id[4];
+        unsigned long long set;
+
+        if (sscanf(line, "Uid: %u %u %u %u", &id[0], &id[1], &id[2], &id[3]) == 4)
+            found += id[0] == wanted.user && id[1] == wanted.user && id[2] == wanted.user && id[3] == wanted.user;
+        else if (sscanf(line, "Gid: %u %u %u %u", &id[0], &id[1], &id[2], &id[3]) == 4)
+            found += id[0] == wanted.group && id[1] == wanted.group && id[2] == wanted.group && id[3] == wanted.group;
+        else if (sscanf(line, "CapPrm: %llx", &set) == 1)
+            found += set == 0 || wanted.user == 0;
+    }
+    fclose(file);
+    return found == 3;
+}
+
+// The C library leaves out threads that are exiting, and a main thread that called pthread_exit counts as one for as
+// long as the process lives: libdispatch parks it so, with a signal mask that lets signals through. Left as root, it
+// would run any handler as root.
+static int change_stragglers(void)
+{
+    struct sigaction action = {.sa_handler = follow, .sa_flags = SA_RESTART}, before;
+    int number = SIGRTMAX, result = -ETIMEDOUT;
+
+    sigfillset(&action.sa_mask);
+    if (sigaction(number, &action, &before))
+        return -errno;
+    for (int tries = 0; tries < 1000 && result == -ETIMEDOUT; tries++) {
+        DIR *tasks = opendir("/proc/self/task");
+        int left = 0;
+
+        if (!tasks) {
+            result = -errno;
+            break;
+        }
+        for (struct dirent *task; (task = readdir(tasks));) {
+            if (!isdigit((unsigned char)task->d_name[0]) || has_followed(task->d_name))
+                continue;
+            left++;
+            if (tries == 0)
+                syscall(SYS_tgkill, getpid(), atoi(task->d_name), number);
+        }
+        closedir(tasks);
+        if (left)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        else
+            result = 0;
+    }
+    sigaction(number, &before, NULL);
+    return result;
+}
 
 int clinux_become(uid_t user, gid_t group, const gid_t *groups, size_t count, const char **call)
 {
@@ -50,5 +141,10 @@ int clinux_become(uid_t user, gid_t group, const gid_t *groups, size_t count, co
         return -errno;
     if (user != 0 && (data[0].permitted | data[1].permitted | data[0].effective | data[1].effective))
         return -ENOTRECOVERABLE;
-    return 0;
+    *call = "changing every thread's identity";
+    wanted.user = user;
+    wanted.group = group;
+    wanted.groups = groups;
+    wanted.count = count;
+    return change_stragglers();
 }

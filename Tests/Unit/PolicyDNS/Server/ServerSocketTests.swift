@@ -7,7 +7,10 @@ import Testing
 @Suite("Sockets that a server takes")
 struct ServerSocketTests {
     private func refusal(_ make: () throws -> Int32) throws -> String? {
-        let descriptor = try make()
+        let original = try make()
+        // A number that no other test's socket gets while this one looks whether it is closed.
+        let descriptor = fcntl(original, F_DUPFD_CLOEXEC, 900)
+        close(original)
         do throws(ServerError) {
             _ = try ServerSocket(taking: descriptor, label: "x")
             return nil
