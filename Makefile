@@ -31,7 +31,7 @@ sabotage: build
 
 ## bench-dns: answers per CPU-second of `lab dns serve` and of four packaged name servers, side by side
 bench-dns:
-	@scripts/setup
+	@scripts/setup --dns-tools
 	@swift build -c release --product lab >&2
 	@scripts/bench-dns
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Fixtures
+import PolicyDNS
 import Report
 import YAMLReading
 
@@ -28,6 +29,13 @@ struct Breakdown: StatusCarrying, CustomStringConvertible {
 func knownStatus(of error: any Error) -> ExitStatus? {
     switch error {
     case is SelectionError, is YAMLFileError: .usage
+    case let error as ServerError:
+        switch error {
+        case .unsuitableSocket, .inheritance, .needsRestart, .nothingToServe: .usage
+        // An address that this host has not, a port that is taken or takes privileges.
+        case .call("bind", _, _): .usage
+        case .call, .outOfMemory, .ended: .broken
+        }
     case is ValidationError, is CleanExit: nil
     // The parser's errors are internal to it, but all of them come wrapped in one type.
     case let error where String(reflecting: type(of: error)).hasPrefix("ArgumentParser."): nil

@@ -153,7 +153,8 @@ struct QueryTypeName {
 
     init(_ type: UInt16?) {
         if let type {
-            index = Int(type) < QueryTypeName.indices.count ? Int(QueryTypeName.indices[Int(type)]) : QueryTypeName.other
+            index =
+                Int(type) < QueryTypeName.indices.count ? Int(QueryTypeName.indices[Int(type)]) : QueryTypeName.other
         } else {
             index = QueryTypeName.none
         }

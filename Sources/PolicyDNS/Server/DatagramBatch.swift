@@ -15,7 +15,8 @@ struct DatagramBatch: ~Copyable {
     init() throws(ServerError) {
         guard
             let batch = clinux_batch_create(
-                Int32(DatagramBatch.capacity), UInt32(DatagramBatch.queryCapacity), UInt32(DatagramBatch.answerCapacity))
+                Int32(DatagramBatch.capacity), UInt32(DatagramBatch.queryCapacity), UInt32(DatagramBatch.answerCapacity)
+            )
         else { throw .outOfMemory(doing: "making buffers for datagrams") }
         self.batch = batch
     }

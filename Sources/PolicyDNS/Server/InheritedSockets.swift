@@ -37,7 +37,9 @@ public enum InheritedSockets {
         }
         var labels = [String](repeating: "", count: Int(count))
         if let names = environment["LISTEN_FDNAMES"] {
-            labels = count == 0 && names.isEmpty ? [] : names.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+            labels =
+                count == 0 && names.isEmpty
+                ? [] : names.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             guard labels.count == Int(count) else {
                 throw .inheritance(
                     variable: "LISTEN_FDNAMES", value: names,

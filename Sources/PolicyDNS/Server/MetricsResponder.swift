@@ -120,7 +120,8 @@ enum HTTPRequest {
             return request.count > limit ? response("431 Request Header Fields Too Large", "too large\n") : nil
         }
         guard end <= limit else { return response("431 Request Header Fields Too Large", "too large\n") }
-        let line = String(decoding: request.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        let line = String(
+            decoding: request.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         let words = line.split(separator: " ", omittingEmptySubsequences: false)
         guard words.count == 3, words[2].hasPrefix("HTTP/1."), words[1].hasPrefix("/") else {
             return response("400 Bad Request", "not an HTTP/1 request\n")

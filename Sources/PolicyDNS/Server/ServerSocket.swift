@@ -8,7 +8,7 @@ import Glibc
 public struct ServerSocket: Sendable {
     private let owner: Owner
     public let transport: TransportProtocol
-    /// What it is bound to. Which address a query was sent to is another matter, as with a wildcard or a steered socket.
+    /// What it is bound to: of a wildcard or a steered socket, not the address that a query was sent to.
     public let address: Endpoint
     /// The label that policies match.
     public var label: String
@@ -66,7 +66,8 @@ extension ServerSocket {
     public init(sharing descriptor: Int32, label: String) throws(ServerError) {
         let duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
         guard duplicate >= 0 else {
-            throw .unsuitableSocket(descriptor: descriptor, because: "it cannot be duplicated: \(ServerError.text(errno))")
+            throw .unsuitableSocket(
+                descriptor: descriptor, because: "it cannot be duplicated: \(ServerError.text(errno))")
         }
         try self.init(taking: duplicate, label: label)
     }
@@ -143,7 +144,8 @@ extension ServerSocket {
 
     /// Opens a UDP and a TCP socket at the address of a listener, for each of `workers`.
     ///
-    /// They share the port by SO_REUSEPORT: the kernel spreads clients over them by a hash. Port 0 is any port that is free for both transports.
+    /// They share the port by SO_REUSEPORT: the kernel spreads clients over them by a hash. Port 0 is any port that is
+    /// free for both transports.
     ///
     /// - Returns: for each worker, its sockets.
     /// - Throws: ``ServerError/call(_:errno:doing:)``.

@@ -28,7 +28,9 @@ extension Endpoint {
         }
     }
 
-    /// What the kernel filled in; nil for a family other than IP's. A v4-mapped address is the IPv4 address it stands for.
+    /// What the kernel filled in; nil for a family other than IP's.
+    ///
+    /// A v4-mapped address is the IPv4 address it stands for.
     init?(_ storage: sockaddr_storage) {
         switch Int32(storage.ss_family) {
         case AF_INET:

@@ -154,7 +154,8 @@ extension Worker {
         return sound
     }
 
-    /// Writes what waits for the client, and then the first `count` bytes of the output buffer; keeps what it does not take.
+    /// Writes what waits for the client, and then the first `count` bytes of the output buffer; keeps what it does not
+    /// take.
     ///
     /// - Returns: false if the client is gone.
     private func write(_ connection: Connection, upTo count: Int) -> Bool {

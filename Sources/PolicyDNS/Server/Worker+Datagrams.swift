@@ -3,14 +3,21 @@ import CLinux
 import Glibc
 
 extension Worker {
-    /// How many full batches of one socket are answered before others have their turn.
-    private static let batchesPerTurn = 4
+    /// How many batches of one socket are answered before others have their turn: some milliseconds' worth.
+    private static let batchesPerTurn = 16
 
     /// Answers datagrams that wait on a socket.
-    func answerDatagrams(on socket: ServerSocket) throws(ServerError) {
-        for _ in 0..<Worker.batchesPerTurn {
-            guard try answerBatch(on: socket) == DatagramBatch.capacity else { return }
+    ///
+    /// While batches are full, epoll does not watch the socket: for each answer that leaves, the kernel would wake the
+    /// epoll for the room that it makes, which nobody waits for. That costs a twentieth of the worker's time (242,000
+    /// against 255,000 answers per CPU-second over loopback, Linux 6.18).
+    func answerDatagrams(on socket: ServerSocket, _ identifier: UInt32) throws(ServerError) {
+        guard try answerBatch(on: socket) == DatagramBatch.capacity else { return }
+        _ = clinux_epoll_remove(epoll, socket.descriptor)
+        for _ in 1..<Worker.batchesPerTurn {
+            guard try answerBatch(on: socket) >= DatagramBatch.capacity / 2 else { break }
         }
+        try watch(identifier, socket)
     }
 
     /// Answers datagrams until none waits, or until the deadline.

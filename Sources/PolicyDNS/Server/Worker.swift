@@ -29,6 +29,8 @@ public final class Worker {
     var unixNow: UInt32
     /// The monotonic time before which no time-out can be due.
     var nextDeadline = UInt64.max
+    /// When the generator was last seeded.
+    private var lastSeeded: UInt64 = 0
     /// When accepting is tried again; nil while it works.
     var acceptsAgain: UInt64?
     /// When connections that are still busy are closed all the same; nil unless draining.
@@ -88,6 +90,7 @@ public final class Worker {
             throw .call("epoll_wait", errno: -count, doing: "waiting for queries")
         }
         readClock()
+        reseedAfterRest()
         for index in 0..<Int(max(0, count)) { try handle(events[index]) }
         if now >= nextDeadline { try handleDeadlines() }
         return count > 0
@@ -103,6 +106,17 @@ public final class Worker {
         return milliseconds < 0 ? left : min(milliseconds, left)
     }
 
+    /// Has the generator seeded anew, once a millisecond at most.
+    ///
+    /// A virtual machine that is restored from an image goes on in the middle of a wait, and nothing tells it: two
+    /// that are restored from one image would answer alike for good. So they may only for the rest of a turn. The
+    /// system call costs less than a thousandth of the time.
+    private func reseedAfterRest() {
+        guard now &- lastSeeded >= 1_000_000 else { return }
+        lastSeeded = now
+        responder.reseed()
+    }
+
     func readClock() {
         now = clock.monotonic()
         unixNow = clock.unix()
@@ -116,7 +130,7 @@ public final class Worker {
             switch socket.transport {
             case .udp:
                 if event.flags & CLINUX_ERROR != 0 { clinux_forget_errors(socket.descriptor) }
-                try answerDatagrams(on: socket)
+                try answerDatagrams(on: socket, identifier)
             case .tcp: try acceptConnections(on: socket)
             }
         case .connection(let slot, let generation):
@@ -148,7 +162,7 @@ public final class Worker {
         tell(.listening(socket.transport, socket.address, label: socket.label, given: socket.isGiven))
     }
 
-    private func watch(_ identifier: UInt32, _ socket: ServerSocket) throws(ServerError) {
+    func watch(_ identifier: UInt32, _ socket: ServerSocket) throws(ServerError) {
         try watch(
             socket.descriptor, CLINUX_READABLE | (sharesSockets ? CLINUX_EXCLUSIVE : 0), as: .socket(identifier))
     }

@@ -9,7 +9,10 @@ struct MetricsTests {
     @Test("types and codes are named by mnemonic, and whatever else there is by one name")
     func names() {
         #expect([1, 28, 255, 257].map { QueryTypeName.names[QueryTypeName($0).index] } == ["A", "AAAA", "ANY", "CAA"])
-        #expect([0, 66, 1000, 65535].map { QueryTypeName.names[QueryTypeName($0).index] } == ["other", "other", "other", "other"])
+        #expect(
+            [0, 66, 1000, 65535].map { QueryTypeName.names[QueryTypeName($0).index] } == [
+                "other", "other", "other", "other",
+            ])
         #expect(QueryTypeName.names[QueryTypeName(nil).index] == "none")
         #expect(
             [0, 3, 5, 16, 23, 11, 4095].map { ResponseCodeName.names[ResponseCodeName($0).index] }
@@ -33,7 +36,9 @@ struct MetricsTests {
         #expect(all.count == Counter.count)
     }
 
-    @Test("a batch is counted in the first bucket that it fits", arguments: [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (33, 6), (64, 6)])
+    @Test(
+        "a batch is counted in the first bucket that it fits",
+        arguments: [(1, 0), (2, 1), (3, 2), (4, 2), (5, 3), (8, 3), (33, 6), (64, 6)])
     func buckets(_ size: Int, _ bucket: Int) {
         #expect(Counter.batch(size: size) == Counter.batch(bucket: bucket))
     }
@@ -97,8 +102,9 @@ struct MetricsTests {
         #expect(status("GET /metrics HTTP/1.1\r\nHost: x\r\n") == nil)
         #expect(status("") == nil)
         #expect(status(String(repeating: "x", count: 101)) == "HTTP/1.1 431 Request Header Fields Too Large")
-        #expect(status("GET /metrics HTTP/1.1\r\nA: " + String(repeating: "x", count: 100) + "\r\n\r\n")
-            == "HTTP/1.1 431 Request Header Fields Too Large")
+        #expect(
+            status("GET /metrics HTTP/1.1\r\nA: " + String(repeating: "x", count: 100) + "\r\n\r\n")
+                == "HTTP/1.1 431 Request Header Fields Too Large")
     }
 
     @Test("a page is served whole, in pieces as it is asked for, and to HEAD without its body")

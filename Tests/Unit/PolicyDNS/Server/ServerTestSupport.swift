@@ -10,7 +10,11 @@ func testConfiguration(ttl: UInt32 = 300, listeners: [Configuration.Listener] = 
     var policy = Configuration.Policy(name: "any", pool: "pool")
     policy.ttl = ttl
     var configuration = Configuration(
-        zones: [.init(name: try testName("."), nameservers: [.init(name: try testName("ns.example."), addresses: [.v4(0xC000_0235)])])],
+        zones: [
+            .init(
+                name: try testName("."),
+                nameservers: [.init(name: try testName("ns.example."), addresses: [.v4(0xC000_0235)])])
+        ],
         pools: [.init(name: "pool", addresses: AddressPool(prefix))],
         policies: [policy])
     configuration.listeners = listeners
@@ -50,7 +54,8 @@ func unframed(_ stream: [UInt8]) -> (messages: [[UInt8]], rest: [UInt8]) {
 /// The ID of an answer to ``testQuery(_:)``; nil for what is none.
 func answeredID(_ message: [UInt8]) -> UInt16? {
     let question = testQuery(0)[12...]
-    guard message.count >= 12 + question.count, message[2] & 0x80 != 0, Array(message[12...].prefix(question.count)) == Array(question)
+    guard message.count >= 12 + question.count, message[2] & 0x80 != 0,
+        Array(message[12...].prefix(question.count)) == Array(question)
     else { return nil }
     return UInt16(message[0]) << 8 | UInt16(message[1])
 }
@@ -67,7 +72,8 @@ final class ClientSocket {
     init(_ transport: TransportProtocol, _ family: AddressFamily, from source: Endpoint? = nil) throws {
         let type = transport == .udp ? SOCK_DGRAM : SOCK_STREAM
         descriptor = socket(
-            family == .ipv6 ? AF_INET6 : AF_INET, Int32(type.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+            family == .ipv6 ? AF_INET6 : AF_INET, Int32(type.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue),
+            0)
         guard descriptor >= 0 else { throw CallFailed(call: "socket", number: errno) }
         if let source {
             guard source.withSocketAddress({ bind(descriptor, $0, $1) }) == 0 else {

@@ -42,7 +42,9 @@ struct ServerTests {
 
     // MARK: reload
 
-    @Test("no query is lost in a hundred reloads, and none that follows one is answered from before it", arguments: [TransportProtocol.udp, .tcp])
+    @Test(
+        "no query is lost in a hundred reloads, and none that follows one is answered from before it",
+        arguments: [TransportProtocol.udp, .tcp])
     func reloadUnderLoad(_ transport: TransportProtocol) throws {
         let sockets = try ServerSockets.open(try configuration())
         let address = try self.address(sockets, transport)
@@ -176,14 +178,16 @@ struct ServerTests {
 
     @Test("a server without a socket is refused")
     func nothing() throws {
-        #expect(throws: ServerError.nothingToServe) { try ServerSockets.open(configuration(listeners: [])) }
+        #expect(throws: ServerError.nothingToServe) { _ = try ServerSockets.open(configuration(listeners: [])) }
     }
 
     // MARK: given sockets and hand-over
 
     /// A UDP socket and a listener at one address, as somebody else would open them.
     private func given() throws -> [ServerSocket] {
-        try ServerSocket.open(Self.anyPort, workers: 1)[0].map { try ServerSocket(sharing: $0.descriptor, label: "given") }
+        try ServerSocket.open(Self.anyPort, workers: 1)[0].map {
+            try ServerSocket(sharing: $0.descriptor, label: "given")
+        }
     }
 
     @Test("sockets that are given are served by all workers", arguments: [TransportProtocol.udp, .tcp])
@@ -198,7 +202,7 @@ struct ServerTests {
         #expect(account.last == 300)
     }
 
-    /// Has ten servers, one after the other, serve an address under load, each starting before the one before it drains.
+    /// Has ten servers, one after the other, serve an address under load; each starts before the one before it drains.
     private func takeTurns(
         _ transport: TransportProtocol, _ turn: Int = 1, after previous: Server? = nil, _ load: Load? = nil,
         listener: Configuration.Listener? = nil, given: [ServerSocket] = []

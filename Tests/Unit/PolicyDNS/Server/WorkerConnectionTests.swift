@@ -96,7 +96,8 @@ struct WorkerConnectionTests {
         #expect(harness.worker.connections.count == 0)
     }
 
-    @Test("a length shorter than a header closes the connection after the answers to what came before", arguments: 0..<12)
+    @Test(
+        "a length shorter than a header closes the connection after the answers to what came before", arguments: 0..<12)
     func malformed(_ length: UInt8) throws {
         let harness = try WorkerHarness()
         let stream = try Stream(harness)
@@ -135,8 +136,9 @@ struct WorkerConnectionTests {
         let longestIdle = harness.worker.connections.longestIdle
         let connection = try #require(longestIdle)
         #expect(!connection.unsent.isEmpty)
-        #expect(connection.unsent.count <= StreamBuffers.written + 65537)
-        #expect(connection.unread.count <= StreamBuffers.read + 65537)
+        // One answer, and a part of one query, more than is written and read at a time.
+        #expect(connection.unsent.count < StreamBuffers.written + 512)
+        #expect(connection.unread.count < StreamBuffers.read + 512)
         // All answers are of one size.
         #expect(
             try harness.turn {
@@ -235,7 +237,8 @@ struct WorkerConnectionTests {
 
     // MARK: refusals
 
-    @Test("without descriptors accepting pauses, is told once, and goes on after a second", arguments: [EMFILE, ENFILE])
+    @Test(
+        "without descriptors accepting pauses, is told once, and goes on after a second", arguments: [EMFILE, ENFILE])
     func noDescriptors(_ number: Int32) throws {
         let harness = try WorkerHarness()
         let accept = harness.worker.acceptConnection
