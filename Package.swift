@@ -52,7 +52,8 @@ let package = Package(
         .target(
             name: "Fixtures",
             dependencies: [
-                "Addressing", "Lab", "PolicyDNS", "YAMLReading", .product(name: "Yams", package: "Yams")]),
+                "Addressing", "Lab", "PolicyDNS", "YAMLReading", .product(name: "Yams", package: "Yams"),
+            ]),
         .executableTarget(
             name: "LabGuest",
             dependencies: ["Channel", "CLinux", "Lab", .product(name: "SystemPackage", package: "swift-system")]),

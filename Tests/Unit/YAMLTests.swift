@@ -15,7 +15,9 @@ private func configuration() throws -> Configuration {
     policy.match.labels = ["east"]
     var configuration = Configuration(
         zones: [
-            .init(name: try DomainName(text: "example.com"), nameservers: [.init(name: try DomainName(text: "ns.example"))])
+            .init(
+                name: try DomainName(text: "example.com"),
+                nameservers: [.init(name: try DomainName(text: "ns.example"))])
         ],
         pools: [
             .init(

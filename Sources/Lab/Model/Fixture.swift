@@ -125,7 +125,8 @@ public enum FixtureError: Error, Hashable, Sendable, CustomStringConvertible {
     public var step: Int? {
         switch self {
         case .unknownName(_, let step, _, _, _), .duplicateName(_, let step, _, _),
-            .impossible(_, let step, _): step
+            .impossible(_, let step, _):
+            step
         default: nil
         }
     }

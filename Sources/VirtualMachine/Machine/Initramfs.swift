@@ -15,7 +15,8 @@ public struct Initramfs: Sendable, Hashable {
     ///
     /// The package unbound is unpacked by scripts/setup, and not installed: that would start a resolver here.
     private static func resolver(_ cache: Cache) -> UnpackedTool? {
-        let unpacked = UnpackedTool(tool: Tool(path: "\(cache.root)/tools/usr/sbin/unbound"), root: "\(cache.root)/tools")
+        let unpacked = UnpackedTool(
+            tool: Tool(path: "\(cache.root)/tools/usr/sbin/unbound"), root: "\(cache.root)/tools")
         if FileManager.default.isExecutableFile(atPath: unpacked.tool.path) { return unpacked }
         do {
             return UnpackedTool(tool: try Tool("unbound", package: "unbound"), root: "")

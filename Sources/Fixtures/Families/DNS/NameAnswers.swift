@@ -211,7 +211,9 @@ enum NameAnswers {
                 .serving("random", scene.serve(.answering(from: pool))),
                 Sabotage(
                     "random-for-round-robin",
-                    replace: ["round-robin": [Step(.nameServiceReload(NameServiceReload("names", .answering(from: pool))))]]),
+                    replace: [
+                        "round-robin": [Step(.nameServiceReload(NameServiceReload("names", .answering(from: pool))))]
+                    ]),
             ])
     }
 }

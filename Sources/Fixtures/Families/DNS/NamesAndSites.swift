@@ -35,8 +35,11 @@ enum NamesAndSites {
                 : "1,000 names are answered with any of 256 addresses, one socket serves all of them, and the site is told by the \(selector.words).",
             because: [paper, selector.standard], steps,
             sabotages: [
-                Sabotage(single ? "another-address-steered" : "half-of-the-pool-steered", replace: ["bind-web": [elsewhere]]),
-                Sabotage("half-of-the-sites-missing", replace: ["sites": [NameScene.sites(HostNames(500, below: "example.com"))]]),
+                Sabotage(
+                    single ? "another-address-steered" : "half-of-the-pool-steered", replace: ["bind-web": [elsewhere]]),
+                Sabotage(
+                    "half-of-the-sites-missing",
+                    replace: ["sites": [NameScene.sites(HostNames(500, below: "example.com"))]]),
                 .serving("answers-from-another-pool", scene.serve(.answering(from: scene.otherPool))),
             ])
     }
@@ -75,7 +78,9 @@ enum NamesAndSites {
                     NameScene.revisit("late", over: .kept, all), NameScene.revisit("late", over: .fresh, all),
                 ],
             sabotages: [
-                Sabotage("old-pool-unbound-at-once", omit: ["unbind-old"], replace: ["reload": [reload, NameScene.unbindWeb(old)]]),
+                Sabotage(
+                    "old-pool-unbound-at-once", omit: ["unbind-old"],
+                    replace: ["reload": [reload, NameScene.unbindWeb(old)]]),
                 Sabotage("configuration-stays", omit: ["reload"]),
                 Sabotage("new-pool-not-bound", omit: ["bind-new"]),
                 Sabotage("old-pool-stays-bound", omit: ["unbind-old"]),

@@ -24,7 +24,7 @@ enum Recursion {
                 // unbound takes an address asked from each datagram only on wildcard sockets, and for these it looks.
                 + scene.sockets(
                     "recursive", at: scene.plan.wildcard, options: [.reusePort] + (family == .ipv6 ? [.v6Only] : []))
-                + [scene.serve(.answering(from: scene.pool)), unbound(scene, stub: scene.resolver.address)]
+                + [scene.serve(.answering(from: scene.pool)), unbound(scene)]
                 + Scenery.dispatcher(
                     NameScene.register() + NameScene.register("recursive")
                         + NameScene.bind(authoritative, to: "names") + NameScene.bind(recursive, to: "recursive"))
@@ -65,7 +65,7 @@ enum Recursion {
                     ]),
                 // Then the wildcard has both prefixes.
                 .programNotAttached,
-                Sabotage("resolver-knows-no-server", replace: ["unbound": [unbound(scene, stub: nil)]]),
+                Sabotage("resolver-refuses", replace: ["unbound": [unbound(scene, zone: "refuse")]]),
             ])
     }
 
@@ -73,10 +73,9 @@ enum Recursion {
         [Step(.register(Registration("dispatcher", label: label, socket: socket)))]
     }
 
-    /// The resolver, which asks `stub` for what is below example.com, and cannot reach anybody else.
-    private static func unbound(_ scene: NameScene, stub: IPAddress?) -> Step {
+    /// The resolver, which asks our server for what is below example.com, and cannot reach anybody else.
+    private static func unbound(_ scene: NameScene, zone: String = "transparent") -> Step {
         let (on, off) = scene.family == .ipv4 ? ("4", "6") : ("6", "4")
-        let address = stub ?? scene.plan.loopback
         let configuration = """
             server:
               do-daemonize: no
@@ -98,10 +97,11 @@ enum Recursion {
               rrset-cache-size: 1m
               outgoing-range: 64
               num-queries-per-thread: 256
+              local-zone: "example.com" \(zone)
               local-data: "only.here.example. \(scene.type.rawValue) \(scene.plan.serverAddress)"
             stub-zone:
               name: "example.com"
-              stub-addr: \(address)@\(stub == nil ? 1 : 53)
+              stub-addr: \(scene.resolver.address)
             remote-control:
               control-enable: no
 

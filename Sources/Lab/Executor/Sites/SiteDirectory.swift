@@ -14,7 +14,8 @@ final class SiteDirectory {
         guard let first = bytes.first else { return nil }
         if first == ClientHello.handshakeRecord {
             switch ClientHello.read(bytes) {
-            case .incomplete: return bytes.count > Self.longestRequest ? (SiteReply.alert(.decodeError), bytes.count) : nil
+            case .incomplete:
+                return bytes.count > Self.longestRequest ? (SiteReply.alert(.decodeError), bytes.count) : nil
             case .malformed: return (SiteReply.alert(.decodeError), bytes.count)
             case .hello(let name, let length):
                 guard let name, let site = find(name) else { return (SiteReply.alert(.unrecognizedName), length) }
@@ -22,7 +23,8 @@ final class SiteDirectory {
             }
         }
         guard let end = HTTPRequest.end(of: bytes) else {
-            return bytes.count > Self.longestRequest ? (SiteReply.response("431 Request Header Fields Too Large"), bytes.count) : nil
+            return bytes.count > Self.longestRequest
+                ? (SiteReply.response("431 Request Header Fields Too Large"), bytes.count) : nil
         }
         guard let host = HTTPRequest.host(in: bytes[..<end]) else {
             return (SiteReply.response("400 Bad Request"), end)

@@ -148,7 +148,8 @@ extension Prefix {
     func scattered(_ index: Int) -> IPAddress {
         let bits = UInt128(family.width - length)
         // Multiplying by an odd number is a permutation of what the host bits can be.
-        let host = (UInt128(index) &* 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) & (bits == 128 ? .max : (1 << bits) - 1)
+        let host =
+            (UInt128(index) &* 0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) & (bits == 128 ? .max : (1 << bits) - 1)
         return IPAddress(family: family, bits: address.bits | host)
     }
 }
