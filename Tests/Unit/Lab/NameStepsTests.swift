@@ -43,9 +43,9 @@ struct NameStepsTests {
 
     @Test("a configuration that no server takes is found before anything is performed")
     func configuration() throws {
-        let complaint = try #require(complaint(about: fixture(pool: "pond", label: "east")))
-        #expect(complaint.hasPrefix("dns/x, step 3: the configuration: "))
-        #expect(complaint.contains("'pond'"))
+        let text = try #require(complaint(about: fixture(pool: "pond", label: "east")))
+        #expect(text.hasPrefix("dns/x, step 3: the configuration: "))
+        #expect(text.contains("'pond'"))
     }
 
     @Test("a socket's label must be one of the configuration's, or policies could not match it")
