@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -94,6 +95,51 @@ int clinux_bpf_load(const char *path, struct bpf_object **object)
 {
     forget();
     return load(bpf_object__open_file(path, NULL), object);
+}
+
+static bool has_layout(const struct bpf_map *map, int pinned)
+{
+    struct clinux_map_shape shape;
+    return map && !clinux_bpf_map_shape(pinned, &shape) && bpf_map__type(map) == shape.type &&
+           bpf_map__key_size(map) == shape.key_size && bpf_map__value_size(map) == shape.value_size &&
+           bpf_map__max_entries(map) == shape.max_entries;
+}
+
+int clinux_bpf_load_with(const char *path, const char *const *names, const int *maps, int count, int *misfit,
+                         struct bpf_object **object)
+{
+    forget();
+    *misfit = -1;
+    struct bpf_object *opened = bpf_object__open_file(path, NULL);
+    if (!opened)
+        return -errno;
+    for (int i = 0; i < count; i++) {
+        struct bpf_map *map = bpf_object__find_map_by_name(opened, names[i]);
+        int error = 0;
+        if (!has_layout(map, maps[i])) {
+            *misfit = i;
+            error = -EINVAL;
+        } else {
+            error = bpf_map__reuse_fd(map, maps[i]);
+        }
+        if (error) {
+            bpf_object__close(opened);
+            return error;
+        }
+    }
+    return load(opened, object);
+}
+
+int clinux_bpf_program_tag(int program, uint32_t *id, uint8_t tag[8])
+{
+    struct bpf_prog_info info = {};
+    uint32_t size = sizeof(info);
+    int error = bpf_obj_get_info_by_fd(program, &info, &size);
+    if (error)
+        return error;
+    *id = info.id;
+    memcpy(tag, info.tag, 8);
+    return 0;
 }
 
 int clinux_bpf_load_pass(void)
@@ -293,6 +339,12 @@ int clinux_bpf_file_system(void)
     int error = mount < 0 ? -errno : 0;
     close(context);
     return error ? error : mount;
+}
+
+int clinux_is_bpf_file_system(const char *path)
+{
+    struct statfs status;
+    return statfs(path, &status) ? -errno : status.f_type == 0xCAFE4A11;
 }
 
 // MARK: datagrams

@@ -6,11 +6,13 @@
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 int clinux_join(int fd, const struct sockaddr_storage *group, const char *device)
@@ -156,4 +158,11 @@ int clinux_mptcp_socket(int family)
 {
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 262 /* IPPROTO_MPTCP */);
     return fd < 0 ? -errno : fd;
+}
+
+int clinux_socket_network_namespace(int fd)
+{
+    // The kernel makes the new fd close-on-exec.
+    int netns = ioctl(fd, SIOCGSKNS);
+    return netns < 0 ? -errno : netns;
 }

@@ -24,12 +24,32 @@ public enum SocketLookupError: Error, Hashable, Sendable {
     case tie(Match, with: Match, label: String)
     case notBound(Match)
     case boundElsewhere(Match, to: String, not: String)
-    /// A prefix, with what it inherits, has more port ranges than a trie node has room for.
-    case tooManyRanges(TransportProtocol, Prefix, count: Int, limit: Int)
+    /// A set names one match twice.
+    case duplicate(Match)
+    /// All prefixes together, each with what it inherits, have more port ranges than there is room for.
+    case tooManyRanges(count: Int, limit: Int)
+    case tooManyBindings(limit: Int)
     case tooManyLabels(String, limit: Int)
+    /// Not 1–64 bytes.
+    case unsuitableLabel(String)
 
     /// A socket that no binding could lead to.
-    case unsuitableSocket(descriptor: Int32, because: String)
+    case unsuitableSocket(descriptor: Int32, because: SocketUnsuitability)
+    /// A label has as many sockets as it can, those that drain included.
+    case tooManySockets(label: String, limit: Int)
+    case noSuchSocket(cookie: UInt64, label: String)
+    /// A variable of socket activation.
+    case inheritance(variable: String, value: String, because: String)
+
+    /// No BPF file system is mounted there.
+    case noFileSystem(path: String)
+    /// A namespace has no dispatcher.
+    case notLoaded(path: String)
+    case alreadyLoaded(path: String)
+    /// Another process is changing the dispatcher.
+    case busy(path: String)
+    /// A dispatcher's state has another layout than this library's.
+    case incompatible(path: String, because: String)
     case notRegistered(descriptor: Int32, label: String)
 }
 
@@ -57,13 +77,28 @@ extension SocketLookupError: CustomStringConvertible {
             "\(match) is not bound: name a binding's protocol, prefix and ports exactly"
         case .boundElsewhere(let match, let label, let asked):
             "\(match) is bound to '\(label)', not to '\(asked)'"
-        case .tooManyRanges(let `protocol`, let prefix, let count, let limit):
-            "\(`protocol`.rawValue) \(prefix) would have \(count) port ranges, those of wider prefixes included, "
-                + "and can have \(limit): use fewer, wider ranges"
+        case .duplicate(let match): "\(match) is there twice: leave one out"
+        case .tooManyRanges(let count, let limit):
+            "the prefixes, each with the port ranges of wider ones, would have \(count) ranges, and can have \(limit): "
+                + "use fewer, wider ranges on wide prefixes"
+        case .tooManyBindings(let limit): "a dispatcher can have \(limit) bindings"
         case .tooManyLabels(let label, let limit):
             "there is no room for the label '\(label)': a dispatcher can have \(limit)"
         case .unsuitableSocket(let descriptor, let because):
             "the socket \(descriptor) cannot be registered: \(because)"
+        case .unsuitableLabel(let label): "'\(label)' cannot be a label: it must have 1 to 64 bytes, none of them zero"
+        case .tooManySockets(let label, let limit):
+            "there is no room for another socket under '\(label)': it can have \(limit) for each protocol and family; "
+                + "use a reuseport group, which counts as one"
+        case .noSuchSocket(let cookie, let label): "no socket with the cookie \(cookie) is registered under '\(label)'"
+        case .inheritance(let variable, let value, let because): "\(variable)='\(value)': \(because)"
+        case .noFileSystem(let path):
+            "no BPF file system is mounted at \(path): mount -t bpf bpf /sys/fs/bpf"
+        case .notLoaded(let path): "this network namespace has no dispatcher (\(path)): load one"
+        case .alreadyLoaded(let path): "this network namespace has a dispatcher (\(path)): unload or upgrade it"
+        case .busy(let path): "another process is changing the dispatcher (\(path)): try again"
+        case .incompatible(let path, let because):
+            "\(path) is of another version of the dispatcher: \(because); unload it with that version, then load this"
         case .notRegistered(let descriptor, let label):
             "the socket \(descriptor) is not registered under '\(label)'"
         }

@@ -26,6 +26,14 @@ const char *clinux_bpf_log(void);
 // Opens and loads the object at `path`, all its maps and programs.
 int clinux_bpf_load(const char *path, struct bpf_object **object);
 
+// The same, with maps of those names in place of its own: `count` of them. If the object has none of a name, or has it
+// laid out differently, `misfit` is its index, else -1.
+int clinux_bpf_load_with(const char *path, const char *const *names, const int *maps, int count, int *misfit,
+                         struct bpf_object **object);
+
+// What bpf_prog_info says of the program behind an fd: its number, and the hash of its instructions.
+int clinux_bpf_program_tag(int program, uint32_t *id, uint8_t tag[8]);
+
 // Loads a program that passes every lookup, for probing: no object file, no map. Returns its fd.
 int clinux_bpf_load_pass(void);
 
@@ -94,6 +102,9 @@ int clinux_set_effective(uint64_t mask);
 
 // A BPF file system that is mounted nowhere and goes with the fd; reach its files through /proc/self/fd/N.
 int clinux_bpf_file_system(void);
+
+// Whether a path is in a BPF file system: 1 or 0.
+int clinux_is_bpf_file_system(const char *path);
 
 // MARK: datagrams
 

@@ -30,3 +30,6 @@ int clinux_echo(int family);
 
 // An MPTCP socket.
 int clinux_mptcp_socket(int family);
+
+// The network namespace of a socket, as a new fd. Takes CAP_NET_ADMIN in it.
+int clinux_socket_network_namespace(int fd);

@@ -1,15 +1,9 @@
 import Addressing
 
-/// What a binding does while its label has no live socket.
-public enum Fallback: String, Hashable, Sendable, Codable {
-    /// The packet is refused: RST, or ICMP port unreachable.
-    case drop
-    /// Ordinary lookup finds a socket, or none.
-    case pass
-}
-
 /// Where a binding leads.
 struct Target: Hashable, Sendable {
+    /// Of the binding, so that intervals of two are never joined.
+    var counter: UInt32 = 0
     var label: String
     var otherwise: Fallback
 }

@@ -32,6 +32,33 @@ public final class Program {
         }
     }
 
+    /// Loads the object at a path, with maps that are there already in place of its own.
+    ///
+    /// - Throws: ``SocketLookupError/incompatible(path:because:)`` if it lacks one of them, or has it laid out otherwise.
+    init(object path: FilePath, sharing maps: [String: Int32]) throws(SocketLookupError) {
+        let sorted = maps.sorted { $0.key < $1.key }
+        // The C strings live until they are freed below.
+        let names = sorted.map { strdup($0.key).map { UnsafePointer($0) } }
+        defer { for name in names { free(UnsafeMutableRawPointer(mutating: name)) } }
+        var loaded: OpaquePointer?
+        var misfit: Int32 = -1
+        let result = clinux_bpf_load_with(path.string, names, sorted.map(\.value), Int32(maps.count), &misfit, &loaded)
+        if misfit >= 0 {
+            throw .incompatible(
+                path: path.string, because: "it has no map '\(sorted[Int(misfit)].key)' that is laid out as this one's")
+        }
+        guard result == 0, let loaded else {
+            throw .call("bpf_object__load", errno: -result, doing: "loading \(path)", log: libraryLog())
+        }
+        do throws(SocketLookupError) {
+            (name, descriptor) = try Program.find(nil, in: loaded, path: path.string)
+            object = loaded
+        } catch {
+            bpf_object__close(loaded)
+            throw error
+        }
+    }
+
     deinit { bpf_object__close(object) }
 
     /// Runs the program for a packet that is not sent.

@@ -1,20 +1,5 @@
 import Addressing
 
-/// The part of a binding that packets are compared with.
-public struct Match: Hashable, Sendable, CustomStringConvertible {
-    public var `protocol`: TransportProtocol
-    public var prefix: Prefix
-    public var ports: PortRange
-
-    public init(_ protocol: TransportProtocol, _ prefix: Prefix, _ ports: PortRange) {
-        self.protocol = `protocol`
-        self.prefix = prefix
-        self.ports = ports
-    }
-
-    public var description: String { "\(`protocol`.rawValue) \(prefix) \(ports)" }
-}
-
 /// A set of bindings, and the tables that answer for them with one longest-prefix match.
 ///
 /// The most specific prefix with a matching range wins, then the narrowest range. A longest-prefix
@@ -51,12 +36,15 @@ struct BindingTable: Sendable {
         var new: Node?
     }
 
-    /// The most intervals that one node can hold.
-    let limit: Int
     private var keys: [Key] = []  // ascending
     private var nodes: [Key: Node] = [:]
 
-    init(limit: Int) { self.limit = limit }
+    init() {}
+
+    /// The kernel's elements, wider prefixes before those in them.
+    var elements: [(key: Key, table: PortTable)] {
+        keys.compactMap { key in nodes[key].map { (key, $0.table) } }
+    }
 
     /// All bindings.
     var bindings: [(match: Match, target: Target)] {
@@ -66,11 +54,14 @@ struct BindingTable: Sendable {
         }
     }
 
+    /// The target that a match has.
+    func target(of match: Match) -> Target? {
+        nodes[Key(protocol: match.protocol, prefix: match.prefix)]?.own[match.ports]
+    }
+
     /// What changes when a match gets a target, whether it had another before or none. Nothing is changed yet.
     func changes(binding match: Match, to target: Target) throws(SocketLookupError) -> [Change] {
-        if match.prefix.family == .ipv6, match.prefix.length >= 96, match.prefix.address.bits >> 32 == 0xFFFF {
-            throw .mappedPrefix(match)
-        }
+        if match.prefix.isMapped { throw .mappedPrefix(match) }
         let key = Key(protocol: match.protocol, prefix: match.prefix)
         var own = nodes[key]?.own ?? [:]
         for (range, other) in own where range != match.ports && range.count == match.ports.count {
@@ -125,9 +116,6 @@ struct BindingTable: Sendable {
             path.append((descendant, node.table))
             if node != old { changes.append(Change(key: descendant, old: old, new: node)) }
         }
-        for case (let key, let new?) in changes.map({ ($0.key, $0.new) }) where new.table.intervals.count > limit {
-            throw .tooManyRanges(key.protocol, key.prefix, count: new.table.intervals.count, limit: limit)
-        }
         return changes.reversed()
     }
 
@@ -158,6 +146,9 @@ struct BindingTable: Sendable {
 }
 
 extension Prefix {
+    /// Whether it has only v4-mapped addresses, which no packet bears.
+    var isMapped: Bool { family == .ipv6 && length >= 96 && address.bits >> 32 == 0xFFFF }
+
     /// The prefix of `length` bits, no more than its own, that contains it.
     fileprivate func shortened(to length: Int) -> Prefix {
         let host = UInt128(family.width - length)

@@ -1,0 +1,97 @@
+import Addressing
+import CLinux
+
+/// The maps' bytes, as `bpf/dispatch.bpf.c` declares them.
+enum DispatchLayout {
+    /// Of maps that fit together. Another means that a state cannot be upgraded, only unloaded.
+    static let version: UInt32 = 1
+
+    static let labelLimit = 4096
+    static let kindCount = 4
+    static let intervalsInline = 3
+    static let countersPerChunk = 1024
+    static let chunkLimit = 2048
+    /// 200 MB of them.
+    static let intervalLimit = 1 << 24
+
+    static let keySize = 24
+    static let intervalSize = 12
+    static let nodeSize = intervalsInline * intervalSize
+    static let counterSize = 24
+    static let totalSize = 8 + counterSize
+    static let sharingSize = 12 + Sharing.shareCount
+    static let labelSize = kindCount * sharingSize
+    static let controlSize = 8
+
+    private static let passFlag: UInt32 = 1 << 31
+
+    /// Struct prefix.
+    static func key(_ key: BindingTable.Key) -> [UInt8] {
+        // The length counts the bytes of protocol, family and the two that are zero.
+        var bytes = native(UInt32(32 + key.prefix.length))
+        bytes.append(UInt8(key.protocol.number))
+        bytes.append(UInt8(key.prefix.family.domain))
+        bytes += [0, 0]
+        bytes += key.prefix.address.networkBytes
+        return bytes + [UInt8](repeating: 0, count: keySize - bytes.count)
+    }
+
+    /// Struct interval.
+    static func interval(_ interval: PortTable.Interval, number: UInt32) -> [UInt8] {
+        native(interval.first) + native(interval.last) + native(interval.target.counter)
+            + native(number | (interval.target.otherwise == .pass ? passFlag : 0))
+    }
+
+    /// Struct intervals, of no more than fit.
+    static func node(_ intervals: [[UInt8]]) -> [UInt8] {
+        let unused = native(UInt16(1)) + native(UInt16(0)) + native(UInt32(0)) + native(UInt32(0))
+        return Array((intervals + Array(repeating: unused, count: intervalsInline - intervals.count)).joined())
+    }
+
+    /// Struct intervals, of more.
+    static func node(elsewhereFrom start: UInt32, count: UInt32) -> [UInt8] {
+        node([native(UInt16.max) + native(UInt16(0)) + native(start) + native(count)])
+    }
+
+    /// The index of a struct sharing in a struct label.
+    static func kind(_ protocol: TransportProtocol, _ family: AddressFamily) -> Int {
+        (`protocol` == .udp ? 2 : 0) + (family == .ipv6 ? 1 : 0)
+    }
+
+    static func slot(_ label: UInt32, _ kind: Int, _ slot: Int) -> UInt32 {
+        (label * UInt32(kindCount) + UInt32(kind)) * UInt32(Sharing.slotCount) + UInt32(slot)
+    }
+
+    /// Struct label.
+    static func label(_ kinds: [Sharing]) -> [UInt8] {
+        kinds.flatMap { sharing in
+            native(UInt32(sharing.slots.count)) + native(mask(sharing.slots)) + native(mask(sharing.draining))
+                + sharing.shares
+        }
+    }
+
+    static func kinds(_ label: [UInt8]) -> [Sharing] {
+        (0..<kindCount).map { kind in
+            let bytes = label[kind * sharingSize..<(kind + 1) * sharingSize]
+            return Sharing(
+                slots: slots(number(bytes, at: 4)), draining: slots(number(bytes, at: 8)),
+                shares: Array(bytes.suffix(Sharing.shareCount)))
+        }
+    }
+
+    static func native(_ value: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: value) { Array($0) } }
+
+    /// A number in the machine's order.
+    static func number<Number: FixedWidthInteger>(_ bytes: some Collection<UInt8>, at offset: Int) -> Number {
+        var value: Number = 0
+        let index = bytes.index(bytes.startIndex, offsetBy: offset)
+        withUnsafeMutableBytes(of: &value) { $0.copyBytes(from: bytes[index...].prefix(MemoryLayout<Number>.size)) }
+        return value
+    }
+
+    private static func mask(_ slots: some Sequence<Int>) -> UInt32 { slots.reduce(0) { $0 | 1 << UInt32($1) } }
+
+    private static func slots(_ mask: UInt32) -> Set<Int> {
+        Set((0..<Sharing.slotCount).filter { mask & 1 << UInt32($0) != 0 })
+    }
+}
