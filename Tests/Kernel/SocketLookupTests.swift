@@ -374,7 +374,7 @@ extension sockaddr_storage {
 
 extension Match {
     /// Few bits vary, so that prefixes nest and ranges overlap.
-    fileprivate static func random(using random: inout SplitMix) throws -> Match {
+    static func random(using random: inout SplitMix) throws -> Match {
         let address = Endpoint.random(using: &random).address
         let width = address.family.width
         let length =
@@ -390,7 +390,7 @@ extension Match {
 }
 
 extension Endpoint {
-    fileprivate static func random(using random: inout SplitMix) -> Endpoint {
+    static func random(using random: inout SplitMix) -> Endpoint {
         let low = UInt128.random(in: 0..<16, using: &random)
         let address: IPAddress =
             switch Int.random(in: 0..<5, using: &random) {
@@ -410,7 +410,7 @@ extension Endpoint {
 }
 
 /// Splitmix64: enough for seeds that give the same bindings everywhere.
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }

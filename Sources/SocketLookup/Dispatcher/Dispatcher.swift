@@ -116,7 +116,10 @@ public final class Dispatcher {
             change.new.map({ generation?.hasRoom(for: $0.table) ?? false }) ?? true
         {
             if let new = change.new {
-                try generation?.write(change.key, new.table, numbers: numbers)
+                // Intervals outside the nodes are put where lookups find them when there are any.
+                try generation?.write(change.key, new.table, numbers: numbers) { ranges throws(SocketLookupError) in
+                    try maps.set(index, of: .ranges, to: DispatchLayout.native(ranges))
+                }
             } else {
                 try generation?.remove(change.key)
             }

@@ -40,8 +40,11 @@ struct Generation: ~Copyable {
 
     /// Writes one element in one step: intervals outside the node are written before the node names them, where
     /// nothing was before.
+    ///
+    /// - Parameter usingRanges: Called with the map of intervals before a node names the first of them.
     mutating func write(
-        _ key: BindingTable.Key, _ table: PortTable, numbers: [String: UInt32]
+        _ key: BindingTable.Key, _ table: PortTable, numbers: [String: UInt32],
+        usingRanges: (Int32) throws(SocketLookupError) -> Void = { (_) throws(SocketLookupError) in }
     ) throws(SocketLookupError) {
         let intervals = table.intervals.map { DispatchLayout.interval($0, number: numbers[$0.target.label] ?? 0) }
         var node: [UInt8]
@@ -54,6 +57,7 @@ struct Generation: ~Copyable {
                     bpf_map_update_elem(ranges, &index, interval, UInt64(BPF_ANY))
                 }
             }
+            if rangesUsed == 0 { try usingRanges(ranges) }
             node = DispatchLayout.node(elsewhereFrom: UInt32(rangesUsed), count: UInt32(intervals.count))
             rangesUsed += intervals.count
         }

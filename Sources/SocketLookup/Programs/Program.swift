@@ -66,23 +66,7 @@ public final class Program {
     /// The errno is the kernel's: 524 (ENOTSUPP) if it cannot test-run these programs, EOPNOTSUPP if the
     /// program selects a socket of a reuseport group.
     public func testRun(_ context: LookupContext) throws(SocketLookupError) -> LookupResult {
-        guard context.remote.address.family == context.local.address.family else {
-            throw .familiesDiffer(remote: context.remote, local: context.local)
-        }
-        var lookup = clinux_lookup()
-        lookup.family = UInt32(context.local.address.family.domain)
-        lookup.protocol = UInt32(context.protocol.number)
-        withUnsafeMutableBytes(of: &lookup.remote) { $0.copyBytes(from: context.remote.address.networkBytes) }
-        withUnsafeMutableBytes(of: &lookup.local) { $0.copyBytes(from: context.local.address.networkBytes) }
-        lookup.remote_port = context.remote.port
-        lookup.local_port = context.local.port
-        lookup.ingress_ifindex = context.ingressIndex
-        var returned: UInt32 = 0
-        var cookie: UInt64 = 0
-        try checked("bpf(BPF_PROG_TEST_RUN)", "running '\(name)' for \(context.local)") {
-            clinux_bpf_test_run(descriptor, &lookup, &returned, &cookie)
-        }
-        return LookupResult(returned: Int32(bitPattern: returned), cookie: cookie)
+        try SocketLookup.testRun(descriptor, context)
     }
 
     /// A map of the program's object; nil if it has none of that name. It belongs to the program.
@@ -109,6 +93,27 @@ public final class Program {
         guard let descriptor = programs[wanted] else { throw .noSuchProgram(wanted, object: path, has: names) }
         return (wanted, descriptor)
     }
+}
+
+/// Runs a program for a packet that is not sent.
+func testRun(_ program: Int32, _ context: LookupContext) throws(SocketLookupError) -> LookupResult {
+    guard context.remote.address.family == context.local.address.family else {
+        throw .familiesDiffer(remote: context.remote, local: context.local)
+    }
+    var lookup = clinux_lookup()
+    lookup.family = UInt32(context.local.address.family.domain)
+    lookup.protocol = UInt32(context.protocol.number)
+    withUnsafeMutableBytes(of: &lookup.remote) { $0.copyBytes(from: context.remote.address.networkBytes) }
+    withUnsafeMutableBytes(of: &lookup.local) { $0.copyBytes(from: context.local.address.networkBytes) }
+    lookup.remote_port = context.remote.port
+    lookup.local_port = context.local.port
+    lookup.ingress_ifindex = context.ingressIndex
+    var returned: UInt32 = 0
+    var cookie: UInt64 = 0
+    try checked("bpf(BPF_PROG_TEST_RUN)", "running a program for \(context.local)") {
+        clinux_bpf_test_run(program, &lookup, &returned, &cookie)
+    }
+    return LookupResult(returned: Int32(bitPattern: returned), cookie: cookie)
 }
 
 /// The packet that a lookup is for.

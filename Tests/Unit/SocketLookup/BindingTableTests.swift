@@ -81,7 +81,7 @@ struct BindingTableTests {
         var ties = 0
         for seed: UInt64 in 0..<25 {
             var random = SplitMix(seed: seed)
-            var table = BindingTable(limit: 64)
+            var table = BindingTable()
             var oracle = Oracle()
             var trie = Trie()
             for step in 0..<30 {
@@ -137,7 +137,7 @@ struct BindingTableTests {
 
     @Test("lets a port that a specific prefix does not bind fall to a wider prefix")
     func fallsBack() throws {
-        var table = BindingTable(limit: 64)
+        var table = BindingTable()
         try table.bind("10.0.0.0/8", "0-65535", to: "all")
         try table.bind("10.1.0.0/16", "53", to: "dns")
         #expect(table.label("10.1.2.3:53") == "dns")
@@ -148,7 +148,7 @@ struct BindingTableTests {
 
     @Test("keeps the families apart: ::/0 is not an ancestor of 0.0.0.0/0")
     func families() throws {
-        var table = BindingTable(limit: 64)
+        var table = BindingTable()
         try table.bind("::/0", "0-65535", to: "six")
         #expect(table.label("192.0.2.1:1") == nil)
         #expect(table.label("[::1]:1") == "six")
@@ -158,7 +158,7 @@ struct BindingTableTests {
 
     @Test("moves a binding in one change of one node")
     func moves() throws {
-        var table = BindingTable(limit: 64)
+        var table = BindingTable()
         try table.bind("192.0.2.0/24", "53", to: "old")
         let match = try Match(.tcp, Prefix(text: "192.0.2.0/24"), PortRange(53))
         let changes = try table.changes(binding: match, to: Target(label: "new", otherwise: .drop))
@@ -168,7 +168,7 @@ struct BindingTableTests {
 
     @Test("names the binding that another ties with, and stays as it was")
     func tie() throws {
-        var table = BindingTable(limit: 64)
+        var table = BindingTable()
         try table.bind("192.0.2.0/24", "10-20", to: "first")
         let other = try Match(.tcp, Prefix(text: "192.0.2.0/24"), PortRange(text: "15-25"))
         let present = try Match(.tcp, Prefix(text: "192.0.2.0/24"), PortRange(text: "10-20"))
@@ -181,22 +181,9 @@ struct BindingTableTests {
         try table.bind("192.0.2.0/24", "21-31", to: "beside")
     }
 
-    @Test("refuses what a node cannot hold, at the node or below it")
-    func limit() throws {
-        var table = BindingTable(limit: 4)
-        for port in [1, 3, 5] { try table.bind("192.0.2.0/24", "\(port)", to: "a") }
-        try table.bind("192.0.2.1/32", "7", to: "b")
-        let below = try SocketLookupError.tooManyRanges(.tcp, Prefix(text: "192.0.2.1/32"), count: 5, limit: 4)
-        #expect(throws: below) { try table.bind("192.0.2.0/24", "9", to: "a") }
-        // Neighbours with one target take one place.
-        try table.bind("192.0.2.0/24", "2", to: "a")
-        #expect(table.label("192.0.2.1:7") == "b")
-        #expect(table.label("192.0.2.1:9") == nil)
-    }
-
     @Test("refuses to unbind what is not bound, or is bound to another label")
     func unbinding() throws {
-        var table = BindingTable(limit: 64)
+        var table = BindingTable()
         let match = try Match(.tcp, Prefix(text: "192.0.2.0/24"), PortRange(53))
         #expect(throws: SocketLookupError.notBound(match)) { try table.changes(unbinding: match, from: "dns") }
         try table.bind("192.0.2.0/24", "53", to: "dns")
@@ -209,7 +196,7 @@ struct BindingTableTests {
 
     @Test("refuses v4-mapped prefixes, and only those")
     func mapped() throws {
-        var table = BindingTable(limit: 64)
+        var table = BindingTable()
         let match = try Match(.tcp, Prefix(text: "::ffff:192.0.2.0/120"), PortRange(53))
         #expect(throws: SocketLookupError.mappedPrefix(match)) {
             try table.bind("::ffff:192.0.2.0/120", "53", to: "dns")
