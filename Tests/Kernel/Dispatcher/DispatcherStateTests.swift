@@ -7,6 +7,46 @@ import Testing
 
 @testable import SocketLookup
 
+/// Looks up the same addresses over and over, and counts how often the answer changes.
+private final class Watch: Sendable {
+    struct Seen {
+        var changes = 0
+        var lookups = 0
+        var strange: [String] = []
+        var isOver = false
+    }
+
+    let seen = Mutex(Seen())
+    private let program: Int32
+    private let probes: [LookupContext]
+    private let cookies: (UInt64, UInt64)
+
+    init(program: Int32, probes: [LookupContext], cookies: (UInt64, UInt64)) {
+        self.program = program
+        self.probes = probes
+        self.cookies = cookies
+    }
+
+    func run() throws {
+        // Whoever waits for lookups must not wait for ever.
+        defer { seen.withLock { $0.isOver = true } }
+        var last = cookies.0
+        while !seen.withLock({ $0.isOver }) {
+            for probe in probes {
+                let result = try testRun(program, probe)
+                seen.withLock { seen in
+                    seen.lookups += 1
+                    if result.cookie != cookies.0 && result.cookie != cookies.1 {
+                        seen.strange.append("\(probe.local): \(result)")
+                    }
+                    if result.cookie != last { seen.changes += 1 }
+                }
+                last = result.cookie
+            }
+        }
+    }
+}
+
 extension KernelTests {
     @Suite(
         "The dispatcher's pinned state",
@@ -199,44 +239,24 @@ extension KernelTests {
             let (first, second) = (try set("a"), try set("b"))
             try dispatcher.replace(with: first)
 
-            // A thread of its own, because it never waits.
-            let stop = Atomic(false)
-            let seen = Mutex<(changes: Int, lookups: Int, strange: [String])>((0, 0, []))
-            let replacements = 40
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                let program = try Pins.open(place.location.state.appending("program"))
-                defer { Glibc.close(program) }
-                let remote = Endpoint(.v4(1), 1024)
-                let probes = try ["10.0.0.1:80", "10.0.199.1:80", "10.9.9.9:9", "10.1.2.3:443", "10.2.0.1:1038"].map {
-                    LookupContext(.tcp, remote: remote, local: try Endpoint(text: $0))
-                }
-                let (one, other) = (a.cookie, b.cookie)
-                group.addTask {
-                    var last = one
-                    while !stop.load(ordering: .relaxed) {
-                        for probe in probes {
-                            let result = try testRun(program, probe)
-                            seen.withLock { seen in
-                                seen.lookups += 1
-                                if result.cookie != one && result.cookie != other {
-                                    seen.strange.append("\(probe.local): \(result)")
-                                }
-                                if result.cookie != last { seen.changes += 1 }
-                            }
-                            last = result.cookie
-                        }
-                    }
-                }
-                for index in 1...replacements {
-                    try dispatcher.replace(with: index % 2 == 1 ? second : first)
-                    // So that each set is looked up in before the next comes.
-                    let before = seen.withLock { $0.lookups }
-                    while seen.withLock({ $0.lookups }) < before + 2 * probes.count { await Task.yield() }
-                }
-                stop.store(true, ordering: .relaxed)
-                try await group.waitForAll()
+            let program = try Pins.open(place.location.state.appending("program"))
+            defer { Glibc.close(program) }
+            let remote = Endpoint(.v4(1), 1024)
+            let probes = try ["10.0.0.1:80", "10.0.199.1:80", "10.9.9.9:9", "10.1.2.3:443", "10.2.0.1:1038"].map {
+                LookupContext(.tcp, remote: remote, local: try Endpoint(text: $0))
             }
-            let result = seen.withLock { $0 }
+            let watch = Watch(program: program, probes: probes, cookies: (a.cookie, b.cookie))
+            let watching = Task.detached { try watch.run() }
+            let replacements = 40
+            for index in 1...replacements {
+                try dispatcher.replace(with: index % 2 == 1 ? second : first)
+                // So that each set is looked up in before the next comes.
+                let before = watch.seen.withLock { $0.lookups }
+                while watch.seen.withLock({ $0.lookups < before + 2 * probes.count && !$0.isOver }) { sched_yield() }
+            }
+            watch.seen.withLock { $0.isOver = true }
+            try await watching.value
+            let result = watch.seen.withLock { $0 }
             #expect(result.strange.isEmpty)
             #expect(result.changes == replacements)
         }
