@@ -86,7 +86,7 @@ extension DispatcherState {
         do throws(SocketLookupError) {
             let link = try Link(pinnedAt: location.state.appending("link")).information()
             loaded.link = link.identifier
-            for name in ["program", "program.new"] {
+            for name in ["program", "program-new"] {
                 guard let program = try Pins.openIfPresent(location.state.appending(name)) else { continue }
                 defer { close(program) }
                 let identity = try ProgramIdentity(of: program)

@@ -146,7 +146,7 @@ public struct DispatcherState: ~Copyable {
         let old = try Pins.open(location.state.appending("program"))
         defer { close(old) }
         let before = try ProgramIdentity(of: old)
-        let next = location.state.appending("program.new")
+        let next = location.state.appending("program-new")
         try Pins.pin(program.descriptor, at: next)
         ControlStep.upgradePinnedProgram.done()
         do throws(SocketLookupError) {

@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 import SystemPackage
 
-/// Names of maps, programs and links in a BPF file system.
+/// Names of maps, programs and links in a BPF file system, which has none with a dot (EPERM).
 enum Pins {
     /// The owner changes, the group looks, others nothing.
     static let fileMode: mode_t = 0o640

@@ -14,7 +14,7 @@ enum Recovery {
             try Pins.rename(location.state, to: location.old)
             return try Pins.removeDirectory(location.old)
         }
-        let next = location.state.appending("program.new")
+        let next = location.state.appending("program-new")
         if try upgradeTookEffect(at: location) == true {
             try Pins.rename(next, to: location.state.appending("program"))
         } else {
@@ -37,7 +37,7 @@ enum Recovery {
 
     /// Whether the link has the program that an interrupted upgrade pinned; nil if there was none.
     static func upgradeTookEffect(at location: StateLocation) throws(SocketLookupError) -> Bool? {
-        guard let next = try Pins.openIfPresent(location.state.appending("program.new")) else { return nil }
+        guard let next = try Pins.openIfPresent(location.state.appending("program-new")) else { return nil }
         defer { close(next) }
         guard Pins.exists(location.state.appending("link")) else { return false }
         let attached = try Link(pinnedAt: location.state.appending("link")).information().program
