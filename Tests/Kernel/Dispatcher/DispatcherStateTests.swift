@@ -313,6 +313,35 @@ extension KernelTests {
             #expect(metrics.all == BindingCounters(hits: 300, misses: 9, errors: UInt64(flows.count) + 2))
         }
 
+        @Test("thousands of bindings have a counter each, and go without a trace")
+        func manyBindings() async throws {
+            let place = try await PinnedDispatcher()
+            defer { place.close() }
+            let server = try place.namespace.socket(.udp, "127.0.0.1:1")
+            let dispatcher = try place.open()
+            try dispatcher.register([server.descriptor], under: "own")
+            let base = try Prefix(text: "198.18.0.0/16")
+            let bindings = try (0..<3000).map { (offset: UInt128) in
+                let match = Match(.udp, Prefix(try #require(base.address(at: offset))), PortRange(53))
+                return Binding(match, to: "own")
+            }
+            try dispatcher.replace(with: bindings)
+            #expect(place.names?["state"] == (place.pins(generation: 1) + ["counters-1", "counters-2"]).sorted())
+            for index in [0, 1023, 1024, 2047, 2048, 2999] {
+                for _ in 0...index % 5 {
+                    let address = bindings[index].match.prefix.address
+                    #expect(try place.decision(.udp, "\(address):53").cookie == server.cookie)
+                }
+            }
+            #expect(try dispatcher.bindings() == bindings)
+            for (index, counted) in try dispatcher.metrics().bindings.enumerated() {
+                let isProbed = [0, 1023, 1024, 2047, 2048, 2999].contains(index)
+                #expect(counted.counters == BindingCounters(hits: isProbed ? UInt64(index % 5) + 1 : 0))
+            }
+            try dispatcher.replace(with: [])
+            #expect(try place.decision(.udp, "198.18.0.1:53") == LookupResult(returned: 1, cookie: 0))
+        }
+
         @Test("another version of the program takes over; bindings, sockets and counters stay")
         func upgrade() async throws {
             let place = try await PinnedDispatcher()
