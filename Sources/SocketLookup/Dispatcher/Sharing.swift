@@ -1,6 +1,7 @@
 /// How the sockets of one label, protocol and family share the flows: by the hash of a flow, each has an equal part.
 ///
-/// A socket that goes gives up its shares, and one that comes takes some from each; all other flows stay where they are.
+/// A socket that goes gives up its shares, and one that comes takes some from each; all other flows stay where they
+/// are.
 struct Sharing: Hashable, Sendable {
     /// Of the flow hash's values.
     static let shareCount = 64

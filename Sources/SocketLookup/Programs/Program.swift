@@ -34,7 +34,8 @@ public final class Program {
 
     /// Loads the object at a path, with maps that are there already in place of its own.
     ///
-    /// - Throws: ``SocketLookupError/incompatible(path:because:)`` if it lacks one of them, or has it laid out otherwise.
+    /// - Throws: ``SocketLookupError/incompatible(path:because:)`` if it lacks one of them, or has it laid out
+    ///   otherwise.
     init(object path: FilePath, sharing maps: [String: Int32]) throws(SocketLookupError) {
         let sorted = maps.sorted { $0.key < $1.key }
         // The C strings live until they are freed below.

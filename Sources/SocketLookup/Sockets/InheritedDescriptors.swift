@@ -3,8 +3,8 @@ import SystemPackage
 
 /// Sockets that a service manager opened for this process (sd_listen_fds(3)): descriptors from 3 on.
 public enum InheritedDescriptors {
-    /// What `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` tell of, with their names; none if they are meant for another
-    /// process, or are not set.
+    /// What `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` tell of, with their names; none if they are meant for
+    /// another process, or are not set.
     ///
     /// - Throws: ``SocketLookupError/inheritance(variable:value:because:)``.
     public static func announced(

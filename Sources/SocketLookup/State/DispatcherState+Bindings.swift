@@ -33,7 +33,7 @@ public struct BindingDifference: Hashable, Sendable {
 }
 
 extension DispatcherState {
-    /// The bindings in force: by protocol, address and length, then in the order in which they were given.
+    /// The bindings in force, in the order in which they were given.
     public func bindings() throws(SocketLookupError) -> [Binding] { try records(names: names.all()).map(\.binding) }
 
     /// Adds bindings; those whose match is bound already move to their new label.
@@ -52,7 +52,8 @@ extension DispatcherState {
     /// Removes bindings; their addresses and ports fall to the next wider ones.
     ///
     /// - Parameter label: What they must be bound to; nil for any.
-    /// - Throws: ``SocketLookupError/notBound(_:)``, ``SocketLookupError/boundElsewhere(_:to:not:)``; then none is removed.
+    /// - Throws: ``SocketLookupError/notBound(_:)``, ``SocketLookupError/boundElsewhere(_:to:not:)``; then none is
+    ///   removed.
     @discardableResult
     public func unbind(_ matches: [Match], from label: String? = nil) throws(SocketLookupError) -> BindingDifference {
         let present = try bindings()
@@ -77,8 +78,8 @@ extension DispatcherState {
     /// A binding that stays, with its match and label, keeps its counters.
     ///
     /// - Throws: ``SocketLookupError/tie(_:with:label:)``, ``SocketLookupError/duplicate(_:)``,
-    ///   ``SocketLookupError/mappedPrefix(_:)``, ``SocketLookupError/unsuitableLabel(_:)``, or that there is no room; then
-    ///   nothing has changed.
+    ///   ``SocketLookupError/mappedPrefix(_:)``, ``SocketLookupError/unsuitableLabel(_:)``, or that there is no room;
+    ///   then nothing has changed.
     @discardableResult
     public func replace(with bindings: [Binding]) throws(SocketLookupError) -> BindingDifference {
         for binding in bindings { try LabelNames.check(binding.label) }
