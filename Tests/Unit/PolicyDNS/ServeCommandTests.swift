@@ -115,7 +115,8 @@ struct ServeCommandTests {
         try await withFile(text(answeringFrom: "192.0.2.0/24").replacing("pool: all", with: "pool: al")) { path in
             for verb in [["serve", "--config", path], ["check", path]] {
                 let result = try await run(
-                    .path(FilePath(Self.command)), arguments: Arguments(["dns"] + verb), output: .string(limit: 1 << 16),
+                    .path(FilePath(Self.command)), arguments: Arguments(["dns"] + verb),
+                    output: .string(limit: 1 << 16),
                     error: .string(limit: 1 << 16))
                 #expect(result.terminationStatus == .exited(2))
                 #expect(result.standardError == "lab: \(path):5:30: there is no pool 'al'; did you mean 'all'?\n")
