@@ -13,6 +13,9 @@ struct ServeCommandTests {
     private static let command = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         .appending(path: "lab").path
 
+    /// In CI, what cannot run fails.
+    private static let isRequired = ProcessInfo.processInfo.environment["LAB_REQUIRE"] == "1"
+
     private func text(answeringFrom prefix: String) -> String {
         """
         listeners: ["127.0.0.1:0"]
@@ -104,6 +107,70 @@ struct ServeCommandTests {
                     if let id = answeredID(answer) { answered.insert(id) }
                 }
                 #expect(answered.count == 100)
+                while try await lines.next() != nil {}
+            }
+            #expect(result.terminationStatus == .exited(0))
+        }
+    }
+
+    @Test("a socket that a service manager hands over is served, and its name is its label")
+    func inherits() async throws {
+        let text = """
+            labels: [ams, sjc]
+            workers: 1
+            zones: [{name: example.com, nameservers: [ns.example.net]}]
+            pools: [{name: west, prefixes: 192.0.2.0/24}, {name: east, prefixes: 198.51.100.0/24}]
+            policies: [{name: west, match: {label: sjc}, pool: west}, {name: east, match: {label: ams}, pool: east}]
+            """
+        try await withFile(text) { path in
+            let socket = try ClientSocket(.udp, .ipv4, from: Endpoint(.loopback(.ipv4), 0))
+            let server = try #require(socket.address)
+            // The shell turns its standard input into descriptor 3, which is where a service manager begins.
+            let script = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=ams exec \"$0\" dns serve --config \"$1\" 3<&0"
+            let result = try await run(
+                .path("/bin/sh"), arguments: ["-c", script, Self.command, path],
+                input: .fileDescriptor(FileDescriptor(rawValue: socket.descriptor), closeAfterSpawningProcess: false),
+                output: .discarded, error: .sequence
+            ) { execution in
+                var lines = execution.standardError.strings().makeAsyncIterator()
+                let listening = try await lines.next() ?? ""
+                #expect(listening.contains("handed over") && listening.contains("label=ams"), "\(listening)")
+                var load = Load()
+                try Load.ask(server, count: 20, into: &load)
+                #expect(load.answered == ["198.51.100": 20])
+                try execution.send(signal: .terminate)
+                while try await lines.next() != nil {}
+            }
+            #expect(result.terminationStatus == .exited(0))
+        }
+    }
+
+    @Test("no thread keeps a privilege once the sockets are bound", .enabled(if: geteuid() == 0 || Self.isRequired, "only root has any"))
+    func unprivileged() async throws {
+        try await withFile(text(answeringFrom: "192.0.2.0/24") + "\nuser: nobody") { path in
+            let result = try await run(
+                .path(FilePath(Self.command)),
+                arguments: ["dns", "serve", "--config", path], input: .none, output: .discarded, error: .sequence
+            ) { execution in
+                var lines = execution.standardError.strings().makeAsyncIterator()
+                while let line = try await lines.next(), !line.contains("listening") {}
+                let tasks = "/proc/\(execution.processIdentifier.value)/task"
+                let threads = try FileManager.default.contentsOfDirectory(atPath: tasks)
+                #expect(threads.count > 2)
+                for thread in threads {
+                    let status = try String(contentsOfFile: "\(tasks)/\(thread)/status", encoding: .utf8)
+                        .split(separator: "\n")
+                    func field(_ name: String) -> String? {
+                        status.first { $0.hasPrefix(name) }.map {
+                            $0.dropFirst(name.count).trimmingCharacters(in: .whitespaces)
+                        }
+                    }
+                    // nobody is 65534 everywhere; real, effective, saved and file system's.
+                    #expect(field("Uid:")?.split(separator: "\t") == ["65534", "65534", "65534", "65534"])
+                    #expect(field("CapEff:").flatMap { UInt64($0, radix: 16) } == 0)
+                    #expect(field("CapPrm:").flatMap { UInt64($0, radix: 16) } == 0)
+                }
+                try execution.send(signal: .terminate)
                 while try await lines.next() != nil {}
             }
             #expect(result.terminationStatus == .exited(0))
