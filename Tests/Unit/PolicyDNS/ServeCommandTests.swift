@@ -126,7 +126,9 @@ struct ServeCommandTests {
             let socket = try ClientSocket(.udp, .ipv4, from: Endpoint(.loopback(.ipv4), 0))
             let server = try #require(socket.address)
             // The shell turns its standard input into descriptor 3, which is where a service manager begins.
-            let script = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=ams exec \"$0\" dns serve --config \"$1\" 3<&0"
+            let script = """
+                LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=ams exec "$0" dns serve --config "$1" 3<&0
+                """
             let result = try await run(
                 .path("/bin/sh"), arguments: ["-c", script, Self.command, path],
                 input: .fileDescriptor(FileDescriptor(rawValue: socket.descriptor), closeAfterSpawningProcess: false),
@@ -145,7 +147,9 @@ struct ServeCommandTests {
         }
     }
 
-    @Test("no thread keeps a privilege once the sockets are bound", .enabled(if: geteuid() == 0 || Self.isRequired, "only root has any"))
+    @Test(
+        "no thread keeps a privilege once the sockets are bound",
+        .enabled(if: geteuid() == 0 || Self.isRequired, "only root has any"))
     func unprivileged() async throws {
         try await withFile(text(answeringFrom: "192.0.2.0/24") + "\nuser: nobody") { path in
             let result = try await run(
