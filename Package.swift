@@ -66,6 +66,8 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        // What `make bench-addresses` runs.
+        .executableTarget(name: "AddressTiming", dependencies: ["Addressing"]),
         // What scripts/fuzz-dns runs; by itself it replays files.
         .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),
         // Counts the allocations of the tests it is linked into.
