@@ -59,13 +59,28 @@ extension AddressPool {
                 guard !blocks.isEmpty else { throw .nothingLeft(member.prefix) }
                 left.append((UInt64(member.weight ?? 0), blocks))
             }
-            if first.weight == nil { left = [(1, left.flatMap(\.blocks))] }
+            if first.weight == nil {
+                left = [(1, left.flatMap(\.blocks))]
+                // Disjoint prefixes that have 2^128 addresses are all of IPv6, which no UInt128 counts.
+                if left[0].blocks.reduce(UInt128(0), { $0 &+ 1 << UInt128(family.width - $1.length) }) == 0 {
+                    self.init(allOf: family)
+                    return
+                }
+            }
             var weight: UInt64 = 0
             let choices = left.map { choice in
                 weight += choice.weight
                 return Choice(upToWeight: weight, choice.blocks)
             }
             self.init(family, choices, totalWeight: weight)
+        }
+
+        private init(allOf family: AddressFamily) {
+            self.family = family
+            hostBits = family.width
+            base = 0
+            choices = []
+            totalWeight = 0
         }
 
         private init(_ family: AddressFamily, _ choices: [Choice], totalWeight: UInt64) {
@@ -103,7 +118,10 @@ extension AddressPool {
         /// How many addresses there are; nil for all of IPv6, which UInt128 cannot count.
         public var count: UInt128? {
             if hostBits == 128 { return nil }
-            return hostBits >= 0 ? 1 << UInt128(hostBits) : choices.reduce(0) { $0 + $1.count }
+            if hostBits >= 0 { return 1 << UInt128(hostBits) }
+            // Weighted prefixes that are all of IPv6 together: the sum wraps to 0, which no other one is.
+            let sum = choices.reduce(UInt128(0)) { $0 &+ $1.count }
+            return sum == 0 ? nil : sum
         }
 
         /// The address with a number, counted from the first and over again after the last.

@@ -48,6 +48,23 @@ struct ScriptedBits: RandomBits {
         }
     }
 
+    @Test("prefixes that hold all of IPv6 are a pool, whose addresses no number of 128 bits counts")
+    func allOfIPv6() throws {
+        let words: [UInt32] = [0x89AB_CDEF, 0x0123_4567, 0xFEDC_BA98, 0x7654_3210]
+        let section = try #require(try AddressPool(members("::/1", "8000::/1")).ipv6)
+        var source = ScriptedBits(words)
+        #expect(section.draw(from: &source).bits == 0x7654_3210_FEDC_BA98_0123_4567_89AB_CDEF)
+        let halves = [AddressPool.Member(try prefix("8000::/1"), weight: 1), .init(try prefix("::/1"), weight: 1)]
+        let weighted = try #require(try AddressPool(halves).ipv6)
+        for section in [section, weighted] {
+            #expect(section.count == nil)
+            #expect(section.contains(.v6(0)) && section.contains(.v6(.max)))
+        }
+        #expect(section.address(at: .max) == .v6(.max))
+        #expect(weighted.address(at: 0) == .v6(1 << 127))
+        #expect(weighted.address(at: .max) == .v6(1 << 127 - 1))
+    }
+
     @Test(
         "every address of a prefix is drawn exactly once when the source gives every value once",
         arguments: [24, 20, 16])
