@@ -28,10 +28,16 @@ extension Worker {
 
     // MARK: accepting
 
-    /// Accepts the connections that wait on a listener.
-    func acceptConnections(on socket: ServerSocket) throws(ServerError) {
+    /// Connections that are accepted before others have their turn: a client that opens them without end must not keep
+    /// the worker from answering.
+    static let acceptsPerTurn = 64
+    /// More than wait on any listener (net.core.somaxconn is 4096 unless raised).
+    static let longestQueue = 65536
+
+    /// Accepts the connections that wait on a listener, up to a number; epoll tells of the others again.
+    func acceptConnections(on socket: ServerSocket, atMost limit: Int) throws(ServerError) {
         guard acceptsAgain == nil else { return }
-        while true {
+        for _ in 0..<limit {
             var peer = sockaddr_storage()
             let descriptor = acceptConnection(socket.descriptor, &peer)
             switch -descriptor {
@@ -204,8 +210,8 @@ extension Worker {
 
     /// When a connection is to be looked at again, if nothing happens before.
     private func deadline(of connection: Connection) -> UInt64 {
-        let idle = connection.lastQuery + UInt64(max(0, limits.tcpIdleTimeout)) * 1_000_000
-        let lifetime = connection.accepted + UInt64(max(0, limits.tcpLifetime)) * 1_000_000
+        let idle = connection.lastQuery.later(byMilliseconds: limits.tcpIdleTimeout)
+        let lifetime = connection.accepted.later(byMilliseconds: limits.tcpLifetime)
         guard let drainDeadline else { return min(idle, lifetime) }
         let quiet = connection.lastQuery + Worker.quiet
         return min(idle, lifetime, drainDeadline, quiet > now ? quiet : .max)
@@ -214,10 +220,10 @@ extension Worker {
     /// Closes the connections whose time is over.
     func expireConnections() {
         for connection in connections.all {
-            if now >= connection.accepted + UInt64(max(0, limits.tcpLifetime)) * 1_000_000 {
+            if now >= connection.accepted.later(byMilliseconds: limits.tcpLifetime) {
                 counters.add(.tcpLifetime)
                 end(connection)
-            } else if now >= connection.lastQuery + UInt64(max(0, limits.tcpIdleTimeout)) * 1_000_000 {
+            } else if now >= connection.lastQuery.later(byMilliseconds: limits.tcpIdleTimeout) {
                 counters.add(.tcpIdle)
                 end(connection)
             } else if isFinished(connection) || drainDeadline.map({ now >= $0 }) ?? false {
@@ -236,5 +242,14 @@ extension Worker {
             acceptsAgain = now
             expect(by: now)
         }
+    }
+}
+
+extension UInt64 {
+    /// The monotonic time so many milliseconds after this one; the last there is, centuries ahead, if that is later.
+    func later(byMilliseconds milliseconds: Int) -> UInt64 {
+        let (nanoseconds, isTooMany) = UInt64(Swift.max(0, milliseconds)).multipliedReportingOverflow(by: 1_000_000)
+        let (time, isTooLate) = addingReportingOverflow(nanoseconds)
+        return isTooMany || isTooLate ? .max : time
     }
 }

@@ -131,7 +131,7 @@ public final class Worker {
             case .udp:
                 if event.flags & CLINUX_ERROR != 0 { clinux_forget_errors(socket.descriptor) }
                 try answerDatagrams(on: socket, identifier)
-            case .tcp: try acceptConnections(on: socket)
+            case .tcp: try acceptConnections(on: socket, atMost: Worker.acceptsPerTurn)
             }
         case .connection(let slot, let generation):
             guard let connection = connections.find(slot: slot, generation: generation) else { return }
@@ -158,7 +158,8 @@ public final class Worker {
     func add(_ socket: ServerSocket) throws(ServerError) {
         lastSocket += 1
         sockets[lastSocket] = socket
-        try watch(lastSocket, socket)
+        // A listener waits with the others while accepting pauses.
+        if socket.transport == .udp || acceptsAgain == nil { try watch(lastSocket, socket) }
         tell(.listening(socket.transport, socket.address, label: socket.label, given: socket.isGiven))
     }
 
@@ -178,7 +179,7 @@ public final class Worker {
         case .udp:
             if !socket.isGiven { deafen(socket) }
             try answerAllDatagrams(on: socket, by: deadline)
-        case .tcp: try acceptConnections(on: socket)
+        case .tcp: try acceptConnections(on: socket, atMost: Worker.longestQueue)
         }
         _ = clinux_epoll_remove(epoll, socket.descriptor)
         sockets[identifier] = nil
@@ -238,7 +239,7 @@ public final class Worker {
     public func drain(within milliseconds: Int) throws(ServerError) {
         guard drainDeadline == nil else { return }
         readClock()
-        let deadline = now + UInt64(max(0, milliseconds)) * 1_000_000
+        let deadline = now.later(byMilliseconds: milliseconds)
         drainDeadline = deadline
         for (identifier, socket) in sockets { try retire(identifier, socket, by: deadline) }
         for connection in connections.all { try serve(connection) }
