@@ -20,8 +20,6 @@ final class StreamBuffers {
 }
 
 extension Worker {
-    /// How often one connection is read before others have their turn.
-    private static let readsPerTurn = 4
     /// How long a connection must have been without a query before it is closed for a drain, in nanoseconds: a query
     /// that is on its way would be lost.
     private static let quiet: UInt64 = 100_000_000
@@ -95,23 +93,20 @@ extension Worker {
     func serve(_ connection: Connection) throws(ServerError) {
         guard write(connection, upTo: 0) else { return end(connection) }
         // While the client does not take its answers, nothing is read: its own queue fills, and it stops.
-        for _ in 0..<Worker.readsPerTurn where connection.unsent.isEmpty {
-            // Messages that were kept come before more are read.
-            var more = connection.hasMessage
+        if connection.unsent.isEmpty {
             var filled = connection.unread.count
             connection.unread.withUnsafeBytes { streams.input.copyMemory(from: $0) }
-            if !more, !connection.ended {
+            // Messages that were kept come before more are read.
+            if !connection.hasMessage, !connection.ended {
                 let space = UnsafeMutableRawBufferPointer(rebasing: streams.input[filled...].prefix(StreamBuffers.read))
                 let count = recv(connection.descriptor, space.baseAddress, space.count, Int32(MSG_DONTWAIT))
                 if count < 0, errno != EAGAIN, errno != EINTR { return end(connection) }
                 connection.ended = count == 0
                 filled += max(0, count)
-                more = count == space.count
             }
             guard answer(connection, UnsafeRawBufferPointer(rebasing: streams.input[..<filled])) else {
                 return end(connection)
             }
-            if !more { break }
         }
         if isFinished(connection) { return end(connection) }
         // In a drain a query puts off the end that is due soonest; else it only makes deadlines later.

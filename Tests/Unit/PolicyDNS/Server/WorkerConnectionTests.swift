@@ -300,6 +300,24 @@ struct WorkerConnectionTests {
         _ = stream
     }
 
+    @Test("a datagram does not wait until every connection that has queries had its turn")
+    func datagramAmongConnections() throws {
+        let harness = try WorkerHarness { $0.limits.tcpConnectionsPerClient = 100 }
+        let streams = try (0..<100).map { _ in try Stream(harness) }
+        #expect(try harness.turn { harness.worker.connections.count == 100 })
+        // More than is read at once: each connection stays ready.
+        let queries = Array(repeating: framed(testQuery(1)), count: 500).flatMap(\.self)
+        for stream in streams { try stream.write(queries) }
+        let client = try ClientSocket(.udp, .ipv4)
+        try client.send(testQuery(2), to: harness.udp)
+        _ = try harness.worker.turn(waiting: 0)
+        #expect(answeredID(try #require(client.receiveDatagram()).bytes) == 2)
+        // And a turn is short: one read of a few connections.
+        let answered = harness.worker.counters.value(.queries(tcp: true, QueryTypeName(RecordType.a)))
+        #expect((1...10_000).contains(answered))
+        #expect(try harness.turn { streams[99].ids.count == 500 })
+    }
+
     @Test("the longest times that can be stated are only long", arguments: [Int.max, Int.max / 1_000_000])
     func longestTimes(_ milliseconds: Int) throws {
         let harness = try WorkerHarness {
