@@ -63,7 +63,14 @@ extension AddressPool {
                 guard !blocks.isEmpty else { throw .nothingLeft(member.prefix) }
                 left.append((UInt64(member.weight ?? 0), blocks))
             }
-            if first.weight == nil { left = [(1, left.flatMap(\.blocks))] }
+            if first.weight == nil {
+                left = [(1, left.flatMap(\.blocks))]
+                // Disjoint prefixes that have 2^128 addresses are all of IPv6, which no UInt128 counts.
+                if left[0].blocks.reduce(UInt128(0), { $0 &+ 1 << UInt128(family.width - $1.length) }) == 0 {
+                    self.init(allOf: family)
+                    return
+                }
+            }
             var weight: UInt64 = 0
             var choices: [Choice] = []
             var blocks: [Block] = []
@@ -73,8 +80,9 @@ extension AddressPool {
                 var count: UInt128 = 0
                 for prefix in choice.blocks {
                     // A prefix that begins where the one before ends is in the same block: /24 without its edges is one.
-                    let begins = blocks[firstBlock...].last.map { $0.address + (count - $0.number) }
-                    if begins != prefix.address.bits {
+                    // What follows the last address of IPv6 is 0, and not next to it.
+                    let begins = blocks[firstBlock...].last.map { $0.address &+ (count - $0.number) }
+                    if begins != prefix.address.bits || begins == 0 {
                         blocks.append(Block(number: count, address: prefix.address.bits))
                     }
                     count += 1 << UInt128(family.width - prefix.length)
@@ -85,6 +93,15 @@ extension AddressPool {
                         bits: 128 - (count - 1).leadingZeroBitCount))
             }
             self.init(family, choices, blocks, totalWeight: weight)
+        }
+
+        private init(allOf family: AddressFamily) {
+            self.family = family
+            hostBits = family.width
+            base = 0
+            choices = []
+            blocks = []
+            totalWeight = 0
         }
 
         private init(_ family: AddressFamily, _ choices: [Choice], _ blocks: [Block], totalWeight: UInt64) {
@@ -138,7 +155,10 @@ extension AddressPool {
         /// How many addresses there are; nil for all of IPv6, which UInt128 cannot count.
         public var count: UInt128? {
             if hostBits == 128 { return nil }
-            return hostBits >= 0 ? 1 << UInt128(hostBits) : choices.reduce(0) { $0 + $1.count }
+            if hostBits >= 0 { return 1 << UInt128(hostBits) }
+            // Weighted prefixes that are all of IPv6 together: the sum wraps to 0, which no other one is.
+            let sum = choices.reduce(UInt128(0)) { $0 &+ $1.count }
+            return sum == 0 ? nil : sum
         }
 
         /// The address with a number, counted from the first and over again after the last.

@@ -17,6 +17,11 @@ public enum YAMLFile {
 
     /// The text of a file.
     public static func text(of path: String) throws(YAMLFileError) -> String {
+        var isDirectory: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
+            // The error of reading one has but a number.
+            throw YAMLFileError(file: path, message: "is a directory: name a file")
+        }
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))

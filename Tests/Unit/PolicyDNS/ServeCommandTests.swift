@@ -206,4 +206,57 @@ struct ServeCommandTests {
             #expect(result.standardError.contains("not a socket"))
         }
     }
+
+    @Test("a socket that is handed over twice, a user that is not there, and a directory are the user's errors")
+    func refusesArguments() async throws {
+        func refusal(_ path: String, script: String, _ input: FileDescriptor) async throws -> String? {
+            let result = try await run(
+                .path("/bin/sh"), arguments: ["-c", script, Self.command, path],
+                input: .fileDescriptor(input, closeAfterSpawningProcess: false),
+                output: .discarded, error: .string(limit: 1 << 16))
+            #expect(result.terminationStatus == .exited(2))
+            return result.standardError
+        }
+        let socket = try ClientSocket(.udp, .ipv4, from: Endpoint(.loopback(.ipv4), 0))
+        let input = FileDescriptor(rawValue: socket.descriptor)
+        try await withFile(text(answeringFrom: "192.0.2.0/24")) { path in
+            let twice = try await refusal(
+                path, script: #"LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" dns serve --config "$1" --socket 3 3<&0"#, input)
+            #expect(twice == "lab: descriptor 3 is handed over twice: name it once\n")
+        }
+        let script = #"exec "$0" dns serve --config "$1""#
+        try await withFile(text(answeringFrom: "192.0.2.0/24") + "\nuser: nobody-at-all") { path in
+            let user = try await refusal(path, script: script, input)
+            #expect(user?.contains("there is no user 'nobody-at-all'") == true)
+        }
+        let directory = try await refusal("/", script: script, input)
+        #expect(directory == "lab: /: is a directory: name a file\n")
+    }
+
+    @Test("a worker that cannot go on ends the server, and nobody is left waiting at its sockets")
+    func workerFails() async throws {
+        try await withFile(text(answeringFrom: "192.0.2.0/24")) { path in
+            let listener = try ClientSocket(.tcp, .ipv4, from: Endpoint(.loopback(.ipv4), 0))
+            try #require(listen(listener.descriptor, 1) == 0)
+            let result = try await run(
+                .path("/bin/sh"),
+                arguments: ["-c", #"exec "$0" dns serve --config "$1" --socket 3 3<&0"#, Self.command, path],
+                input: .fileDescriptor(FileDescriptor(rawValue: listener.descriptor), closeAfterSpawningProcess: false),
+                output: .discarded, error: .sequence
+            ) { execution in
+                var lines = execution.standardError.strings().makeAsyncIterator()
+                while let line = try await lines.next(), !line.contains("handed over") {}
+                // Whoever shares the listener shuts it down: accept4(2) has no more to say than EINVAL.
+                shutdown(listener.descriptor, Int32(SHUT_RDWR))
+                // Ends the process, should it not end by itself: the test fails by the status then.
+                let ends = Task {
+                    try await Task.sleep(for: .seconds(20))
+                    try execution.send(signal: .kill)
+                }
+                while try await lines.next() != nil {}
+                ends.cancel()
+            }
+            #expect(result.terminationStatus == .exited(3))
+        }
+    }
 }
