@@ -31,7 +31,8 @@ public enum YAMLFile {
         guard let text = String(validating: data, as: UTF8.self) else {
             throw YAMLFileError(file: path, message: "is not UTF-8 text")
         }
-        return text
+        // Some editors begin a file with a byte order mark, which is no part of the text.
+        return text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
     }
 
     /// Reads a value, refuses keys that mean nothing, and has the whole checked.

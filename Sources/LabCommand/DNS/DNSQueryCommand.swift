@@ -28,6 +28,7 @@ struct DNSQueryCommand: AsyncParsableCommand {
     var count = 1
 
     func validate() throws {
+        if client?.length == 0 { throw ValidationError("--client takes a prefix that says something: /1 or longer") }
         guard (0...100_000).contains(count) else { throw ValidationError("--count is 0 to 100000") }
     }
 

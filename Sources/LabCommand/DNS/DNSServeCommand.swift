@@ -65,6 +65,8 @@ struct DNSServeCommand: AsyncParsableCommand {
             given.append(try ServerSocket(taking: socket.descriptor, label: socket.label))
         }
 
+        // From here on, so that a reload asked for early is one, and not the end.
+        let signals = Interruption.divert()
         let file = configuration.file
         let first = try service(from: file)
         let sockets = try ServerSockets.open(first.configuration, given: given)
@@ -72,7 +74,6 @@ struct DNSServeCommand: AsyncParsableCommand {
             try Privileges.drop(to: try Identity(named: user))
             log.info("gave privileges up", metadata: ["user": "\(user)"])
         }
-        let signals = Interruption.divert()
         let failure = Mutex<ServerError?>(nil)
         let tell: @Sendable (ServerEvent) -> Void = { event in
             log.tell(event)

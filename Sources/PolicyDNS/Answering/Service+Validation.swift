@@ -126,6 +126,9 @@ extension Configuration {
             try checkDefined(
                 "zone with the account", account, among: accounts, path + ["match", "account", "\(place)"])
         }
+        for (place, client) in policy.match.clients.enumerated() where client.isMapped {
+            throw ConfigurationError(path + ["match", "client", "\(place)"], .mapped(client))
+        }
         for (place, suffix) in policy.match.suffixes.enumerated() where !zoneIndex.hasNames(below: suffix) {
             throw ConfigurationError(path + ["match", "suffix", "\(place)"], .suffixOutsideZones(name: suffix))
         }

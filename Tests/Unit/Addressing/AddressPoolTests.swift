@@ -165,6 +165,8 @@ struct ScriptedBits: RandomBits {
         }
         #expect(throws: AddressPoolError.weightOutOfRange(wide)) { try AddressPool([.init(wide, weight: 0)]) }
         #expect(throws: AddressPoolError.exclusionOutside(other)) { try AddressPool([.init(wide)], excluding: [other]) }
+        let mapped = try prefix("::ffff:10.0.0.0/104")
+        #expect(throws: AddressPoolError.mapped(mapped)) { try AddressPool([.init(mapped)]) }
         #expect(throws: AddressPoolError.nothingLeft(narrow)) { try AddressPool([.init(narrow)], excluding: [wide]) }
     }
 

@@ -89,6 +89,10 @@ import Testing
                 == ConfigurationError(
                     ["policies", "0", "match", "suffix", "0"], .suffixOutsideZones(name: try domain("example.org"))))
         #expect(
+            try refusal { $0.policies[0].match.clients = [try Prefix(text: "::ffff:10.0.0.0/104")] }
+                == ConfigurationError(
+                    ["policies", "0", "match", "client", "0"], .mapped(try Prefix(text: "::ffff:10.0.0.0/104"))))
+        #expect(
             try refusal { $0.policies[1].name = "near" }
                 == ConfigurationError(["policies", "1", "name"], .duplicate(kind: "policy", name: "near")))
         #expect(
