@@ -4,7 +4,7 @@ KERNELS ?= 5.10 6.1 6.12 7.3
 LAB     := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: lab build test vm-test sabotage bench-dns differences format format-check clean help
+.PHONY: lab build test vm-test sabotage bench-dns bench-addresses differences format format-check clean help
 
 ## lab: set up, build, fetch one long-term kernel (or KERNEL=…), run every fixture, print the result
 lab: build
@@ -34,6 +34,12 @@ bench-dns:
 	@scripts/setup --dns-tools
 	@swift build -c release --product lab >&2
 	@scripts/bench-dns
+
+## bench-addresses: nanoseconds that drawing an address takes, for some kinds of pools
+bench-addresses:
+	@scripts/setup
+	@swift build -c release --product AddressTiming >&2
+	@.build/release/AddressTiming
 
 ## differences: print docs/differences.md anew from the catalogue
 differences: build

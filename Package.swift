@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Imports point one way: Addressing, CLinux ← SocketLookup ← Lab ← Channel, Report, Fixtures
-// ← VirtualMachine ← LabCommand, and Channel ← LabGuest. The guest links statically, so nothing
+// Imports point one way: CVector ← Addressing, and Statistics, CLinux ← PolicyDNS, SocketLookup ← Lab
+// ← Channel, Report, Fixtures (which YAMLReading serves, too) ← VirtualMachine ← LabCommand, and Channel ← LabGuest. The guest links statically, so nothing
 // that LabGuest reaches may import Foundation (60 MB against 14 MB); FoundationEssentials is fine.
 let package = Package(
     name: "binding-lab",
@@ -66,6 +66,8 @@ let package = Package(
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        // What `make bench-addresses` runs.
+        .executableTarget(name: "AddressTiming", dependencies: ["Addressing"]),
         // What scripts/fuzz-dns runs; by itself it replays files.
         .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),
         // Counts the allocations of the tests it is linked into.

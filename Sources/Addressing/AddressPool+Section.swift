@@ -9,6 +9,8 @@ extension AddressPool {
         @usableFromInline let hostBits: Int
         @usableFromInline let base: UInt128
         @usableFromInline let choices: [Choice]
+        /// Of one choice after the other.
+        @usableFromInline let blocks: [Block]
         @usableFromInline let totalWeight: UInt64
 
         /// Blocks that are drawn from uniformly: one prefix with a weight, or all that have none.
@@ -16,16 +18,17 @@ extension AddressPool {
         struct Choice: Hashable, Sendable {
             /// The sum of the weights up to and with this one.
             @usableFromInline let upToWeight: UInt64
-            @usableFromInline let blocks: [Block]
+            /// The first of its blocks, and how many there are.
+            @usableFromInline let firstBlock: Int
+            @usableFromInline let blockCount: Int
             @usableFromInline let count: UInt128
             /// How many bits a number below `count` needs.
             @usableFromInline let bits: Int
         }
 
-        /// Consecutive addresses.
+        /// Consecutive addresses: their first, and its number within the choice.
         @usableFromInline
         struct Block: Hashable, Sendable {
-            /// The number of the first address.
             @usableFromInline let number: UInt128
             @usableFromInline let address: UInt128
         }
@@ -35,6 +38,7 @@ extension AddressPool {
             hostBits = prefix.family.width - prefix.length
             base = prefix.address.bits
             choices = []
+            blocks = []
             totalWeight = 0
         }
 
@@ -59,18 +63,51 @@ extension AddressPool {
                 guard !blocks.isEmpty else { throw .nothingLeft(member.prefix) }
                 left.append((UInt64(member.weight ?? 0), blocks))
             }
-            if first.weight == nil { left = [(1, left.flatMap(\.blocks))] }
-            var weight: UInt64 = 0
-            let choices = left.map { choice in
-                weight += choice.weight
-                return Choice(upToWeight: weight, choice.blocks)
+            if first.weight == nil {
+                left = [(1, left.flatMap(\.blocks))]
+                // Disjoint prefixes that have 2^128 addresses are all of IPv6, which no UInt128 counts.
+                if left[0].blocks.reduce(UInt128(0), { $0 &+ 1 << UInt128(family.width - $1.length) }) == 0 {
+                    self.init(allOf: family)
+                    return
+                }
             }
-            self.init(family, choices, totalWeight: weight)
+            var weight: UInt64 = 0
+            var choices: [Choice] = []
+            var blocks: [Block] = []
+            for choice in left {
+                weight += choice.weight
+                let firstBlock = blocks.count
+                var count: UInt128 = 0
+                for prefix in choice.blocks {
+                    // A prefix that begins where the one before ends is in the same block: /24 without its edges is one.
+                    // What follows the last address of IPv6 is 0, and not next to it.
+                    let begins = blocks[firstBlock...].last.map { $0.address &+ (count - $0.number) }
+                    if begins != prefix.address.bits || begins == 0 {
+                        blocks.append(Block(number: count, address: prefix.address.bits))
+                    }
+                    count += 1 << UInt128(family.width - prefix.length)
+                }
+                choices.append(
+                    Choice(
+                        upToWeight: weight, firstBlock: firstBlock, blockCount: blocks.count - firstBlock, count: count,
+                        bits: 128 - (count - 1).leadingZeroBitCount))
+            }
+            self.init(family, choices, blocks, totalWeight: weight)
         }
 
-        private init(_ family: AddressFamily, _ choices: [Choice], totalWeight: UInt64) {
+        private init(allOf family: AddressFamily) {
+            self.family = family
+            hostBits = family.width
+            base = 0
+            choices = []
+            blocks = []
+            totalWeight = 0
+        }
+
+        private init(_ family: AddressFamily, _ choices: [Choice], _ blocks: [Block], totalWeight: UInt64) {
             self.family = family
             self.choices = choices
+            self.blocks = blocks
             self.totalWeight = totalWeight
             hostBits = -1
             base = 0
@@ -97,13 +134,31 @@ extension AddressPool {
                 while weight >= choices[index].upToWeight { index += 1 }
             }
             let number = Section.number(below: choices[index].count, bits: choices[index].bits, from: &source)
-            return IPAddress(family: family, bits: choices[index].address(number))
+            return IPAddress(family: family, bits: address(number, of: choices[index]))
+        }
+
+        /// The address with a number below the choice's count: a search for the last block that begins at or before it.
+        ///
+        /// By halves, and without a branch that depends on the number: the processor would guess a random one wrong.
+        @inlinable
+        func address(_ number: UInt128, of choice: Choice) -> UInt128 {
+            var place = choice.firstBlock
+            var left = choice.blockCount
+            while left > 1 {
+                let half = left / 2
+                place = blocks[place + half].number <= number ? place + half : place
+                left -= half
+            }
+            return blocks[place].address + (number - blocks[place].number)
         }
 
         /// How many addresses there are; nil for all of IPv6, which UInt128 cannot count.
         public var count: UInt128? {
             if hostBits == 128 { return nil }
-            return hostBits >= 0 ? 1 << UInt128(hostBits) : choices.reduce(0) { $0 + $1.count }
+            if hostBits >= 0 { return 1 << UInt128(hostBits) }
+            // Weighted prefixes that are all of IPv6 together: the sum wraps to 0, which no other one is.
+            let sum = choices.reduce(UInt128(0)) { $0 &+ $1.count }
+            return sum == 0 ? nil : sum
         }
 
         /// The address with a number, counted from the first and over again after the last.
@@ -115,13 +170,21 @@ extension AddressPool {
                 number -= choices[index].count
                 index += 1
             }
-            return IPAddress(family: family, bits: choices[index].address(number))
+            return IPAddress(family: family, bits: address(number, of: choices[index]))
         }
 
         public func contains(_ address: IPAddress) -> Bool {
             guard address.family == family else { return false }
             if hostBits >= 0 { return hostBits == 128 || (address.bits ^ base) >> UInt128(hostBits) == 0 }
-            return choices.contains { $0.contains(address.bits) }
+            return choices.contains { choice in
+                let last = choice.firstBlock + choice.blockCount - 1
+                return (choice.firstBlock...last).contains { place in
+                    let end = place < last ? blocks[place + 1].number : choice.count
+                    let bits = address.bits
+                    return bits >= blocks[place].address
+                        && bits - blocks[place].address < end - blocks[place].number
+                }
+            }
         }
 
         @inlinable
@@ -138,39 +201,6 @@ extension AddressPool {
                 if number < count { return number }
             }
         }
-    }
-}
-
-extension AddressPool.Section.Choice {
-    fileprivate init(upToWeight: UInt64, _ prefixes: [Prefix]) {
-        self.upToWeight = upToWeight
-        var number: UInt128 = 0
-        blocks = prefixes.map { prefix in
-            defer { number += 1 << UInt128(prefix.family.width - prefix.length) }
-            return .init(number: number, address: prefix.address.bits)
-        }
-        count = number
-        bits = 128 - (number - 1).leadingZeroBitCount
-    }
-
-    /// The address with a number below `count`: a binary search for the last block that begins at or before it.
-    @inlinable
-    func address(_ number: UInt128) -> UInt128 {
-        var low = 0
-        var high = blocks.count
-        while high - low > 1 {
-            let middle = (low + high) / 2
-            if blocks[middle].number <= number { low = middle } else { high = middle }
-        }
-        return blocks[low].address + (number - blocks[low].number)
-    }
-
-    fileprivate func contains(_ address: UInt128) -> Bool {
-        for (index, block) in blocks.enumerated() {
-            let size = (index + 1 < blocks.count ? blocks[index + 1].number : count) - block.number
-            if address >= block.address, address - block.address < size { return true }
-        }
-        return false
     }
 }
 

@@ -34,6 +34,7 @@ public struct AddressPool: Hashable, Sendable {
         _ members: [Member], excluding exclusions: [Prefix] = [], excludingEdges: Bool = false
     ) throws(AddressPoolError) {
         guard !members.isEmpty else { throw .empty }
+        if let mapped = members.first(where: \.prefix.isMapped) { throw .mapped(mapped.prefix) }
         self.members = members
         self.exclusions = exclusions
         self.excludesEdges = excludingEdges
@@ -89,6 +90,8 @@ public enum AddressPoolError: Error, Hashable, Sendable, CustomStringConvertible
     case weightOutOfRange(Prefix)
     case exclusionOutside(Prefix)
     case nothingLeft(Prefix)
+    /// Of IPv4 addresses in IPv6 form, which nobody can be told to connect to.
+    case mapped(Prefix)
 
     public var description: String {
         switch self {
@@ -99,6 +102,7 @@ public enum AddressPoolError: Error, Hashable, Sendable, CustomStringConvertible
             "\(missing) has no weight, and others of its family have: give all of them one, or none"
         case .weightOutOfRange(let prefix): "\(prefix) has the weight 0: leave it out, or give it 1 or more"
         case .exclusionOutside(let exclusion): "\(exclusion) is excluded, but in none of the pool's prefixes"
+        case .mapped(let prefix): "\(prefix) holds IPv4 addresses in IPv6 form: write the IPv4 prefix"
         case .nothingLeft(let prefix): "nothing of \(prefix) is left by what is excluded"
         }
     }

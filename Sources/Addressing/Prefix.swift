@@ -39,6 +39,9 @@ public struct Prefix: Hashable, Sendable {
     /// Whether every address of `other` is also in this prefix.
     public func contains(_ other: Prefix) -> Bool { other.length >= length && contains(other.address) }
 
+    /// Whether these are IPv4 addresses in IPv6 form, ::ffff:a.b.c.d (RFC 4291 §2.5.5.2), which are on no wire.
+    public var isMapped: Bool { family == .ipv6 && length >= 96 && address.bits >> 32 == 0xFFFF }
+
     /// The address at `offset` from the first; nil past the last.
     public func address(at offset: UInt128) -> IPAddress? {
         let (bits, overflow) = address.bits.addingReportingOverflow(offset)

@@ -88,7 +88,10 @@ public struct SecureRandom: ~Copyable, RandomBits {
         withUnsafeTemporaryAllocation(of: UInt32.self, capacity: SecureRandom.keyWords) { current in
             for word in 0..<SecureRandom.keyWords { current[word] = key[word] }
             // The buffer is not empty, so it has a base address.
-            if let base = current.baseAddress { ChaCha.fourBlocks(key: base, counter: 0, into: words) }
+            guard let base = current.baseAddress else { return }
+            ChaCha.fourBlocks(key: base, counter: 0, into: words)
+            // Unlike memset, which may be left out where nobody reads what it wrote.
+            explicit_bzero(base, current.count * MemoryLayout<UInt32>.size)
         }
         state.pointee.available = SecureRandom.wordsPerRefill
     }

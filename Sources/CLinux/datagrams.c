@@ -146,8 +146,9 @@ int clinux_batch_receive(struct clinux_batch *batch, int fd)
 }
 
 // Turns what came with a query into what its answer is sent with: the address asked, and no interface, since the route
-// back need not be the way it came. A link-local address means nothing without its interface, which is kept.
-static void answer_from(const struct msghdr *received, struct msghdr *sent)
+// back need not be the way it came. A link-local address means nothing without its interface, which is kept. What
+// was sent to the address that the socket is bound to needs no telling.
+static void answer_from(const struct msghdr *received, struct msghdr *sent, const struct clinux_bound *bound)
 {
     sent->msg_control = NULL;
     sent->msg_controllen = 0;
@@ -156,6 +157,8 @@ static void answer_from(const struct msghdr *received, struct msghdr *sent)
             struct in_pktinfo info;
 
             memcpy(&info, CMSG_DATA(part), sizeof(info));
+            if (bound->family == 4 && ntohl(info.ipi_spec_dst.s_addr) == bound->low)
+                continue;
             // For a broadcast or multicast query, spec_dst is the address of this host to answer from.
             info.ipi_ifindex = 0;
             memcpy(CMSG_DATA(part), &info, sizeof(info));
@@ -165,8 +168,12 @@ static void answer_from(const struct msghdr *received, struct msghdr *sent)
             memcpy(&info, CMSG_DATA(part), sizeof(info));
             if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
                 continue;
-            if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+            if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr)) {
+                if (bound->family == 6 && word(info.ipi6_addr.s6_addr) == bound->high &&
+                    word(info.ipi6_addr.s6_addr + 8) == bound->low)
+                    continue;
                 info.ipi6_ifindex = 0;
+            }
             memcpy(CMSG_DATA(part), &info, sizeof(info));
         } else {
             continue;
@@ -176,7 +183,8 @@ static void answer_from(const struct msghdr *received, struct msghdr *sent)
     }
 }
 
-int clinux_batch_send(struct clinux_batch *batch, int fd, int count, int *refused)
+int clinux_batch_send(
+    struct clinux_batch *batch, int fd, const struct clinux_bound *bound, int count, int *refused)
 {
     struct clinux_batch_messages *messages = batch->messages;
     int answers = 0, done = 0, sent = 0, tried = 0;
@@ -192,7 +200,7 @@ int clinux_batch_send(struct clinux_batch *batch, int fd, int count, int *refuse
         header->msg_namelen = messages->received[i].msg_hdr.msg_namelen;
         header->msg_iov = &slot->sent;
         header->msg_iovlen = 1;
-        answer_from(&messages->received[i].msg_hdr, header);
+        answer_from(&messages->received[i].msg_hdr, header, bound);
         answers++;
     }
     while (done < answers) {

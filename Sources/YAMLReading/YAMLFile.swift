@@ -17,6 +17,11 @@ public enum YAMLFile {
 
     /// The text of a file.
     public static func text(of path: String) throws(YAMLFileError) -> String {
+        var isDirectory: ObjCBool = false
+        if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), isDirectory.boolValue {
+            // The error of reading one has but a number.
+            throw YAMLFileError(file: path, message: "is a directory: name a file")
+        }
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))
@@ -26,7 +31,8 @@ public enum YAMLFile {
         guard let text = String(validating: data, as: UTF8.self) else {
             throw YAMLFileError(file: path, message: "is not UTF-8 text")
         }
-        return text
+        // Some editors begin a file with a byte order mark, which is no part of the text.
+        return text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
     }
 
     /// Reads a value, refuses keys that mean nothing, and has the whole checked.

@@ -27,6 +27,12 @@ struct clinux_batch {
     struct clinux_batch_messages *messages; // the kernel's view of them
 };
 
+// The address that a socket is bound to, in host order; a wildcard is nobody's.
+struct clinux_bound {
+    uint64_t high, low;
+    uint8_t family; // 4 or 6
+};
+
 // NULL without memory.
 struct clinux_batch *clinux_batch_create(int capacity, uint32_t query_capacity, uint32_t answer_capacity);
 void clinux_batch_destroy(struct clinux_batch *batch);
@@ -36,7 +42,8 @@ int clinux_batch_receive(struct clinux_batch *batch, int fd);
 
 // Sends the answers to the first `count` datagrams, each to the source of its query and from the address that was
 // asked, never waiting; the number sent. Those that the kernel refused are counted in `refused`.
-int clinux_batch_send(struct clinux_batch *batch, int fd, int count, int *refused);
+int clinux_batch_send(
+    struct clinux_batch *batch, int fd, const struct clinux_bound *bound, int count, int *refused);
 
 // Has a UDP socket tell the address that each datagram was sent to, and answer from it. IPv6 refuses a source that is
 // local only by a route (AnyIP) unless the socket may bind to any address, so that is allowed.

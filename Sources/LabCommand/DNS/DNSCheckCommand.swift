@@ -23,7 +23,8 @@ struct DNSCheckCommand: AsyncParsableCommand {
         let configuration = try ConfigurationFile(path: path).service().configuration
         var lines = ["\(path): good"]
         for listener in configuration.listeners {
-            lines.append("listener \(listener.address), label '\(listener.label ?? Configuration.Listener.defaultLabel)'")
+            lines.append(
+                "listener \(listener.address), label '\(listener.label ?? Configuration.Listener.defaultLabel)'")
         }
         for zone in configuration.zones {
             lines.append("zone \(zone.name), account '\(zone.account ?? Configuration.Zone.defaultAccount)'")
@@ -36,7 +37,8 @@ struct DNSCheckCommand: AsyncParsableCommand {
         }
         for policy in configuration.policies {
             lines.append(
-                "policy '\(policy.name)': \(policy.match) from '\(policy.pool)', \(policy.strategy.rawValue), TTL \(policy.ttl) s")
+                "policy '\(policy.name)': \(policy.match) from '\(policy.pool)', \(policy.strategy.rawValue), TTL \(policy.ttl) s"
+            )
         }
         lines += configuration.remarks.map { "note: \($0)" }
         try StandardOutput.write(lines.joined(separator: "\n") + "\n")
@@ -50,10 +52,12 @@ extension Configuration {
         if listeners.isEmpty { remarks.append("no listeners: sockets must be handed over") }
         if let place = policies.firstIndex(where: { $0.match == Match() }) {
             for policy in policies[(place + 1)...] {
-                remarks.append("policy '\(policy.name)' is never reached: '\(policies[place].name)' matches every query")
+                remarks.append(
+                    "policy '\(policy.name)' is never reached: '\(policies[place].name)' matches every query")
             }
         } else {
-            remarks.append("no policy matches every query: one that none matches is told that there is no address (NODATA)")
+            remarks.append(
+                "no policy matches every query: one that none matches is told that there is no address (NODATA)")
         }
         for pool in pools where !policies.contains(where: { $0.pool == pool.name }) {
             remarks.append("no policy names pool '\(pool.name)'")
@@ -63,7 +67,8 @@ extension Configuration {
             for (type, section) in [(QueryType.a, pool.addresses.ipv4), (.aaaa, pool.addresses.ipv6)]
             where section == nil && policy.match.types.contains(type) {
                 remarks.append(
-                    "policy '\(policy.name)' matches \(type.rawValue), of which pool '\(pool.name)' has no address (NODATA)")
+                    "policy '\(policy.name)' matches \(type.rawValue), of which pool '\(pool.name)' has no address (NODATA)"
+                )
             }
         }
         return remarks
@@ -73,7 +78,8 @@ extension Configuration {
 extension Configuration.Match: CustomStringConvertible {
     public var description: String {
         let stated = [
-            ("label", labels), ("account", accounts), ("client", clients.map(\.description)), ("type", types.map(\.rawValue)),
+            ("label", labels), ("account", accounts), ("client", clients.map(\.description)),
+            ("type", types.map(\.rawValue)),
             ("suffix", suffixes.map(\.description)),
         ].filter { !$0.1.isEmpty }
         if stated.isEmpty { return "every query" }

@@ -3,6 +3,7 @@ import ArgumentParser
 import Foundation
 import Logging
 import PolicyDNS
+import Synchronization
 import YAMLReading
 
 struct DNSServeCommand: AsyncParsableCommand {
@@ -57,8 +58,15 @@ struct DNSServeCommand: AsyncParsableCommand {
         // Before anything else is opened: descriptors are numbers that something else could get.
         var given = try InheritedSockets.take(from: ProcessInfo.processInfo.environment)
         for variable in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(variable) }
-        for socket in socket { given.append(try ServerSocket(taking: socket.descriptor, label: socket.label)) }
+        for socket in socket {
+            guard !given.contains(where: { $0.descriptor == socket.descriptor }) else {
+                throw Misuse("descriptor \(socket.descriptor) is handed over twice: name it once")
+            }
+            given.append(try ServerSocket(taking: socket.descriptor, label: socket.label))
+        }
 
+        // From here on, so that a reload asked for early is one, and not the end.
+        let signals = Interruption.divert()
         let file = configuration.file
         let first = try service(from: file)
         let sockets = try ServerSockets.open(first.configuration, given: given)
@@ -66,8 +74,15 @@ struct DNSServeCommand: AsyncParsableCommand {
             try Privileges.drop(to: try Identity(named: user))
             log.info("gave privileges up", metadata: ["user": "\(user)"])
         }
-        let signals = Interruption.divert()
-        try await Server.run(first, on: sockets, tell: { log.tell($0) }) { server in
+        let failure = Mutex<ServerError?>(nil)
+        let tell: @Sendable (ServerEvent) -> Void = { event in
+            log.tell(event)
+            guard case .workerEnded(_, let because?) = event else { return }
+            // Its sockets are open, and nobody reads them: better no server, which whoever started this one notices.
+            failure.withLock { $0 = because }
+            kill(getpid(), SIGTERM)
+        }
+        try await Server.run(first, on: sockets, tell: tell) { server in
             for await signal in signals {
                 guard signal == SIGHUP else {
                     log.info("told to end", metadata: ["signal": "\(signal)"])
@@ -77,6 +92,7 @@ struct DNSServeCommand: AsyncParsableCommand {
                 reload(server, from: file, log)
             }
         }
+        if let failure = failure.withLock(\.self) { throw failure }
     }
 
     private func service(from file: ConfigurationFile, after before: Service? = nil) throws(YAMLFileError) -> Service {

@@ -1,5 +1,6 @@
 import Glibc
 import PolicyDNS
+import Report
 
 extension Identity {
     /// The user of a name, or of a number, with the groups that the system's databases give it.
@@ -26,8 +27,9 @@ extension Identity {
 }
 
 /// A user that the system does not know.
-struct UnknownUser: Error, Hashable, CustomStringConvertible {
+struct UnknownUser: StatusCarrying, Hashable, CustomStringConvertible {
     let name: String
+    var status: ExitStatus { .usage }
 
     var description: String { "there is no user '\(name)': name one of this system's, or leave 'user' out" }
 }

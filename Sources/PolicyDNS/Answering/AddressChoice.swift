@@ -27,7 +27,7 @@ struct AddressChoice: ~Copyable {
     ) -> IPAddress {
         switch strategy {
         case .random:
-            return section.draw(from: &generator.source)
+            return generator.address(in: section)
         case .static:
             var bits = DeterminedBits(from: SipHash.hash(name.wire, key: AddressChoice.nameKey))
             return section.draw(from: &bits)

@@ -25,13 +25,14 @@ struct ClientNetwork {
     ///
     /// For a network elsewhere that is up to the first bit that differs: an answer may be reused for all that share
     /// those bits, and for no others, since they could be inside. It is more than ``length`` where the network is wider
-    /// than the prefix and holds it: then the client should have said more.
+    /// than the prefix and holds it: then the client should have said more. It is never 0, which would say that the
+    /// answer is good for all networks, of the other family too (§7.3.1).
     func compare(with prefix: Prefix) -> (isInside: Bool, bits: Int) {
-        guard prefix.family == address.family else { return (false, 0) }
+        guard prefix.family == address.family else { return (false, 1) }
         let width = address.family.width
         let difference = (address.bits ^ prefix.address.bits) << UInt128(128 - width)
         let common = min(difference.leadingZeroBitCount, prefix.length)
-        if common == prefix.length { return (prefix.length <= length, prefix.length) }
+        if common == prefix.length { return (prefix.length <= length, max(1, prefix.length)) }
         return common < length ? (false, common + 1) : (false, prefix.length)
     }
 }

@@ -1,3 +1,5 @@
+import Addressing
+
 /// What is wrong with a configuration, and where.
 public struct ConfigurationError: Error, Hashable, Sendable {
     /// The keys that lead to the value, as in the YAML form; numbers count the items of lists from 0.
@@ -19,6 +21,8 @@ public struct ConfigurationError: Error, Hashable, Sendable {
         case addressesOutsideZones(name: DomainName)
         /// A name server is stated twice, with other addresses.
         case addressesDiffer(name: DomainName)
+        /// A client of IPv4 is matched by its IPv4 address, whichever socket it asked.
+        case mapped(Prefix)
         /// No name that is served ends so.
         case suffixOutsideZones(name: DomainName)
     }
@@ -53,6 +57,7 @@ extension ConfigurationError.Problem: CustomStringConvertible {
         case .addressesOutsideZones(let name):
             "\(name) is in none of the zones, so its addresses would never be answered: leave them out"
         case .addressesDiffer(let name): "\(name) is stated with other addresses before: state the same ones"
+        case .mapped(let prefix): "\(prefix) holds IPv4 addresses in IPv6 form: write the IPv4 prefix"
         case .suffixOutsideZones(let name): "no name in any of the zones ends in \(name)"
         }
     }

@@ -1,3 +1,5 @@
+import Addressing
+
 extension Configuration {
     /// Refuses what cannot be served, or was surely not meant.
     func validate(labels: [String], accounts: [String]) throws(ConfigurationError) {
@@ -6,11 +8,12 @@ extension Configuration {
             throw ConfigurationError(
                 ["listeners", "\(index)"], .duplicate(kind: "listener", name: listener.address.description))
         }
-        try validateZones()
+        let zoneIndex = ZoneIndex(zones)
+        try validateZones(zoneIndex)
         for (index, pool) in pools.enumerated() where pools[..<index].contains(where: { $0.name == pool.name }) {
             throw ConfigurationError(["pools", "\(index)", "name"], .duplicate(kind: "pool", name: pool.name))
         }
-        for index in policies.indices { try validatePolicy(index, labels: labels, accounts: accounts) }
+        for index in policies.indices { try validatePolicy(index, labels, accounts, zoneIndex) }
         try validateIdentity()
         try validateLimits()
         if let workers { try Configuration.check(workers, in: 1...1024, ["workers"]) }
@@ -24,18 +27,43 @@ extension Configuration {
         }
     }
 
-    /// The zone with the longest apex at or above `name`.
-    func zone(of name: DomainName) -> Int? {
-        zones.indices.filter { name.isAtOrBelow(zones[$0].name) }.max {
-            zones[$0].name.wire.count < zones[$1].name.wire.count
+    /// What checking asks of all zones, looked up: there may be a hundred thousand of them.
+    private struct ZoneIndex {
+        private var apexes: Set<DomainName> = []
+        private var aboveApexes: Set<DomainName> = []
+        /// The addresses that a name server is stated with first.
+        private(set) var addresses: [DomainName: [IPAddress]] = [:]
+
+        init(_ zones: [Zone]) {
+            for zone in zones {
+                apexes.insert(zone.name)
+                var name = zone.name.parent
+                while let above = name, aboveApexes.insert(above).inserted { name = above.parent }
+                for nameserver in zone.nameservers where !nameserver.addresses.isEmpty {
+                    if addresses[nameserver.name] == nil { addresses[nameserver.name] = nameserver.addresses }
+                }
+            }
+        }
+
+        /// The longest apex at or above `name`.
+        func zone(of name: DomainName) -> DomainName? {
+            var candidate: DomainName? = name
+            while let name = candidate, !apexes.contains(name) { candidate = name.parent }
+            return candidate
+        }
+
+        /// Whether any name in a zone is at or below `suffix`.
+        func hasNames(below suffix: DomainName) -> Bool {
+            zone(of: suffix) != nil || aboveApexes.contains(suffix)
         }
     }
 
-    private func validateZones() throws(ConfigurationError) {
+    private func validateZones(_ zoneIndex: ZoneIndex) throws(ConfigurationError) {
         if zones.isEmpty { throw ConfigurationError(["zones"], .none(kind: "zone")) }
+        var names: Set<DomainName> = []
         for (index, zone) in zones.enumerated() {
             let path = ["zones", "\(index)"]
-            if zones[..<index].contains(where: { $0.name == zone.name }) {
+            if !names.insert(zone.name).inserted {
                 throw ConfigurationError(path + ["name"], .duplicate(kind: "zone", name: zone.name.description))
             }
             try Configuration.check(Int(zone.negativeTTL), in: Configuration.ttl, path + ["negative-ttl"])
@@ -49,23 +77,23 @@ extension Configuration {
                     throw ConfigurationError(
                         path + ["name"], .duplicate(kind: "name server", name: nameserver.name.description))
                 }
-                try validateNameserver(nameserver, path)
+                try validateNameserver(nameserver, path, zoneIndex)
             }
         }
     }
 
-    private func validateNameserver(_ nameserver: Nameserver, _ path: [String]) throws(ConfigurationError) {
-        guard let holder = zone(of: nameserver.name) else {
+    private func validateNameserver(
+        _ nameserver: Nameserver, _ path: [String], _ zoneIndex: ZoneIndex
+    ) throws(ConfigurationError) {
+        guard let holder = zoneIndex.zone(of: nameserver.name) else {
             if nameserver.addresses.isEmpty { return }
             throw ConfigurationError(path + ["addresses"], .addressesOutsideZones(name: nameserver.name))
         }
         // One zone may state the addresses of a name server, and others only its name.
-        let stated = zones.flatMap(\.nameservers).filter { $0.name == nameserver.name && !$0.addresses.isEmpty }
-        guard let first = stated.first else {
-            throw ConfigurationError(
-                path, .nameserverWithoutAddress(name: nameserver.name, zone: zones[holder].name))
+        guard let first = zoneIndex.addresses[nameserver.name] else {
+            throw ConfigurationError(path, .nameserverWithoutAddress(name: nameserver.name, zone: holder))
         }
-        if !nameserver.addresses.isEmpty, Set(nameserver.addresses) != Set(first.addresses) {
+        if !nameserver.addresses.isEmpty, Set(nameserver.addresses) != Set(first) {
             throw ConfigurationError(path + ["addresses"], .addressesDiffer(name: nameserver.name))
         }
         for (index, address) in nameserver.addresses.enumerated()
@@ -76,7 +104,7 @@ extension Configuration {
     }
 
     private func validatePolicy(
-        _ index: Int, labels: [String], accounts: [String]
+        _ index: Int, _ labels: [String], _ accounts: [String], _ zoneIndex: ZoneIndex
     ) throws(ConfigurationError) {
         let policy = policies[index]
         let path = ["policies", "\(index)"]
@@ -98,8 +126,10 @@ extension Configuration {
             try checkDefined(
                 "zone with the account", account, among: accounts, path + ["match", "account", "\(place)"])
         }
-        for (place, suffix) in policy.match.suffixes.enumerated()
-        where !zones.contains(where: { suffix.isAtOrBelow($0.name) || $0.name.isAtOrBelow(suffix) }) {
+        for (place, client) in policy.match.clients.enumerated() where client.isMapped {
+            throw ConfigurationError(path + ["match", "client", "\(place)"], .mapped(client))
+        }
+        for (place, suffix) in policy.match.suffixes.enumerated() where !zoneIndex.hasNames(below: suffix) {
             throw ConfigurationError(path + ["match", "suffix", "\(place)"], .suffixOutsideZones(name: suffix))
         }
         try Configuration.check(Int(policy.ttl), in: Configuration.ttl, path + ["ttl"])

@@ -133,7 +133,7 @@ extension Configuration.Pool: Codable {
             let key: CodingKeys
             switch error {
             case .exclusionOutside, .nothingLeft: key = .exclude
-            case .empty, .overlap, .weightOfSome, .weightOutOfRange: key = .prefixes
+            case .empty, .overlap, .weightOfSome, .weightOutOfRange, .mapped: key = .prefixes
             }
             throw DecodingError.dataCorruptedError(forKey: key, in: container, debugDescription: error.description)
         }

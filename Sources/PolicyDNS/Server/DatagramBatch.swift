@@ -46,9 +46,14 @@ struct DatagramBatch: ~Copyable {
     }
 
     /// Sends the answers to the first `count` datagrams, waiting for nothing; the number that the kernel refused.
-    func send(on descriptor: Int32, _ count: Int) -> Int {
+    ///
+    /// - Parameter bound: what the socket is bound to.
+    func send(on descriptor: Int32, bound: IPAddress, _ count: Int) -> Int {
         var refused: Int32 = 0
-        clinux_batch_send(batch, descriptor, Int32(count), &refused)
+        var address = clinux_bound(
+            high: UInt64(truncatingIfNeeded: bound.bits >> 64), low: UInt64(truncatingIfNeeded: bound.bits),
+            family: bound.family == .ipv4 ? 4 : 6)
+        clinux_batch_send(batch, descriptor, &address, Int32(count), &refused)
         return Int(refused)
     }
 }

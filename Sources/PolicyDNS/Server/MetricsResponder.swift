@@ -8,12 +8,16 @@ final class MetricsResponder {
     private static let requestLimit = 8192
     private static let patience: UInt64 = 5_000_000_000
     private static let connectionLimit = 16
+    /// Nanoseconds for which nobody is accepted when there are no descriptors.
+    private static let pause: UInt64 = 1_000_000_000
     private static let listenerIdentifier: UInt32 = 0
 
     let socket: MetricsSocket
     private let page: () -> String
     private var clients: [UInt32: Client] = [:]
     private var lastIdentifier: UInt32 = 0
+    /// When the listener is watched again; nil while it is.
+    private var acceptsAgain: UInt64?
 
     private final class Client {
         let descriptor: Int32
@@ -56,6 +60,15 @@ final class MetricsResponder {
     }
 
     func expire(_ worker: Worker) {
+        if let acceptsAgain {
+            if worker.now < acceptsAgain {
+                worker.expect(by: acceptsAgain)
+            } else {
+                self.acceptsAgain = nil
+                // Without memory to watch it, metrics are out of reach until a reload; answering is not.
+                try? start(worker)
+            }
+        }
         for (identifier, client) in clients {
             if worker.now >= client.deadline {
                 clients[identifier] = nil
@@ -69,8 +82,13 @@ final class MetricsResponder {
         var peer = sockaddr_storage()
         let descriptor = clinux_accept_from(socket.descriptor, &peer)
         guard descriptor >= 0 else {
-            // Without descriptors the listener would be ready for ever: whoever waits can ask again.
-            if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-descriptor) { clients.removeAll() }
+            // The listener stays ready, and would be reported at once, again and again: it is left alone for a while.
+            if [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(-descriptor) {
+                clients.removeAll()
+                stop(worker)
+                acceptsAgain = worker.now + MetricsResponder.pause
+                worker.expect(by: worker.now + MetricsResponder.pause)
+            }
             return
         }
         let client = Client(descriptor: descriptor, deadline: worker.now + MetricsResponder.patience)

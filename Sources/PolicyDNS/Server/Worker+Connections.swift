@@ -20,18 +20,22 @@ final class StreamBuffers {
 }
 
 extension Worker {
-    /// How often one connection is read before others have their turn.
-    private static let readsPerTurn = 4
     /// How long a connection must have been without a query before it is closed for a drain, in nanoseconds: a query
     /// that is on its way would be lost.
     private static let quiet: UInt64 = 100_000_000
 
     // MARK: accepting
 
-    /// Accepts the connections that wait on a listener.
-    func acceptConnections(on socket: ServerSocket) throws(ServerError) {
+    /// Connections that are accepted before others have their turn: a client that opens them without end must not keep
+    /// the worker from answering.
+    static let acceptsPerTurn = 64
+    /// More than wait on any listener (net.core.somaxconn is 4096 unless raised).
+    static let longestQueue = 65536
+
+    /// Accepts the connections that wait on a listener, up to a number; epoll tells of the others again.
+    func acceptConnections(on socket: ServerSocket, atMost limit: Int) throws(ServerError) {
         guard acceptsAgain == nil else { return }
-        while true {
+        for _ in 0..<limit {
             var peer = sockaddr_storage()
             let descriptor = acceptConnection(socket.descriptor, &peer)
             switch -descriptor {
@@ -89,23 +93,20 @@ extension Worker {
     func serve(_ connection: Connection) throws(ServerError) {
         guard write(connection, upTo: 0) else { return end(connection) }
         // While the client does not take its answers, nothing is read: its own queue fills, and it stops.
-        for _ in 0..<Worker.readsPerTurn where connection.unsent.isEmpty {
-            // Messages that were kept come before more are read.
-            var more = connection.hasMessage
+        if connection.unsent.isEmpty {
             var filled = connection.unread.count
             connection.unread.withUnsafeBytes { streams.input.copyMemory(from: $0) }
-            if !more, !connection.ended {
+            // Messages that were kept come before more are read.
+            if !connection.hasMessage, !connection.ended {
                 let space = UnsafeMutableRawBufferPointer(rebasing: streams.input[filled...].prefix(StreamBuffers.read))
                 let count = recv(connection.descriptor, space.baseAddress, space.count, Int32(MSG_DONTWAIT))
                 if count < 0, errno != EAGAIN, errno != EINTR { return end(connection) }
                 connection.ended = count == 0
                 filled += max(0, count)
-                more = count == space.count
             }
             guard answer(connection, UnsafeRawBufferPointer(rebasing: streams.input[..<filled])) else {
                 return end(connection)
             }
-            if !more { break }
         }
         if isFinished(connection) { return end(connection) }
         // In a drain a query puts off the end that is due soonest; else it only makes deadlines later.
@@ -204,8 +205,8 @@ extension Worker {
 
     /// When a connection is to be looked at again, if nothing happens before.
     private func deadline(of connection: Connection) -> UInt64 {
-        let idle = connection.lastQuery + UInt64(max(0, limits.tcpIdleTimeout)) * 1_000_000
-        let lifetime = connection.accepted + UInt64(max(0, limits.tcpLifetime)) * 1_000_000
+        let idle = connection.lastQuery.later(byMilliseconds: limits.tcpIdleTimeout)
+        let lifetime = connection.accepted.later(byMilliseconds: limits.tcpLifetime)
         guard let drainDeadline else { return min(idle, lifetime) }
         let quiet = connection.lastQuery + Worker.quiet
         return min(idle, lifetime, drainDeadline, quiet > now ? quiet : .max)
@@ -214,10 +215,10 @@ extension Worker {
     /// Closes the connections whose time is over.
     func expireConnections() {
         for connection in connections.all {
-            if now >= connection.accepted + UInt64(max(0, limits.tcpLifetime)) * 1_000_000 {
+            if now >= connection.accepted.later(byMilliseconds: limits.tcpLifetime) {
                 counters.add(.tcpLifetime)
                 end(connection)
-            } else if now >= connection.lastQuery + UInt64(max(0, limits.tcpIdleTimeout)) * 1_000_000 {
+            } else if now >= connection.lastQuery.later(byMilliseconds: limits.tcpIdleTimeout) {
                 counters.add(.tcpIdle)
                 end(connection)
             } else if isFinished(connection) || drainDeadline.map({ now >= $0 }) ?? false {
@@ -236,5 +237,14 @@ extension Worker {
             acceptsAgain = now
             expect(by: now)
         }
+    }
+}
+
+extension UInt64 {
+    /// The monotonic time so many milliseconds after this one; the last there is, centuries ahead, if that is later.
+    func later(byMilliseconds milliseconds: Int) -> UInt64 {
+        let (nanoseconds, isTooMany) = UInt64(Swift.max(0, milliseconds)).multipliedReportingOverflow(by: 1_000_000)
+        let (time, isTooLate) = addingReportingOverflow(nanoseconds)
+        return isTooMany || isTooLate ? .max : time
     }
 }

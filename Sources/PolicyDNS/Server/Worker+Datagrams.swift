@@ -6,16 +6,28 @@ extension Worker {
     /// How many batches of one socket are answered before others have their turn: some milliseconds' worth.
     private static let batchesPerTurn = 16
 
+    /// A batch of this size says that queries come fast.
+    private static let busyBatch = 8
+    /// Nanoseconds that a busy worker lets queries gather, to which the kernel may add 50 µs (PR_SET_TIMERSLACK).
+    private static let gathering = 20_000
+
     /// Answers datagrams that wait on a socket.
     ///
-    /// While batches are full, epoll does not watch the socket: for each answer that leaves, the kernel would wake the
-    /// epoll for the room that it makes, which nobody waits for. That costs a twentieth of the worker's time (242,000
-    /// against 255,000 answers per CPU-second over loopback, Linux 6.18).
+    /// While they come fast, two things make each cheaper. Epoll does not watch the socket: for each answer that
+    /// leaves, the kernel would wake the epoll for the room that it makes, which nobody waits for. And the worker
+    /// lets queries gather for some microseconds, as network cards do with interrupts, so that system calls and
+    /// wake-ups are shared by 60 answers instead of 6. Over loopback, Linux 6.18, one client that asks 170,000 times a second: 209,000
+    /// answers per CPU-second with neither, 213,000 with the first, 220,000 with both.
     func answerDatagrams(on socket: ServerSocket, _ identifier: UInt32) throws(ServerError) {
-        guard try answerBatch(on: socket) == DatagramBatch.capacity else { return }
+        var size = try answerBatch(on: socket)
+        guard size >= Worker.busyBatch else { return }
         _ = clinux_epoll_remove(epoll, socket.descriptor)
-        for _ in 1..<Worker.batchesPerTurn {
-            guard try answerBatch(on: socket) >= DatagramBatch.capacity / 2 else { break }
+        for _ in 1..<Worker.batchesPerTurn where size > 0 {
+            if size < DatagramBatch.capacity {
+                var duration = timespec(tv_sec: 0, tv_nsec: Worker.gathering)
+                nanosleep(&duration, nil)
+            }
+            size = try answerBatch(on: socket)
         }
         try watch(identifier, socket)
     }
@@ -54,7 +66,7 @@ extension Worker {
             counters.count(response, policyCounters, tcp: false)
             return response.length
         }
-        let refused = batch.send(on: socket.descriptor, count)
+        let refused = batch.send(on: socket.descriptor, bound: socket.address.address, count)
         if refused > 0 { counters.add(.udpSendErrors, UInt64(refused)) }
         return count
     }

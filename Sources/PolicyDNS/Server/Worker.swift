@@ -41,7 +41,8 @@ public final class Worker {
     var acceptConnection: (Int32, UnsafeMutablePointer<sockaddr_storage>?) -> Int32 = clinux_accept_from
 
     private var events = [clinux_event](repeating: clinux_event(), count: Worker.eventsAtOnce)
-    private static let eventsAtOnce = 64
+    /// With each event a connection may have some hundred queries answered: a turn takes some ten milliseconds at most.
+    private static let eventsAtOnce = 16
 
     /// Makes a worker that serves `sockets`.
     ///
@@ -91,7 +92,12 @@ public final class Worker {
         }
         readClock()
         reseedAfterRest()
-        for index in 0..<Int(max(0, count)) { try handle(events[index]) }
+        var areConnectionsBusy = false
+        for index in 0..<Int(max(0, count)) {
+            try handle(events[index])
+            if case .connection = EventSource(events[index].id) { areConnectionsBusy = true }
+        }
+        if areConnectionsBusy { try answerAmongConnections() }
         if now >= nextDeadline { try handleDeadlines() }
         return count > 0
     }
@@ -131,7 +137,7 @@ public final class Worker {
             case .udp:
                 if event.flags & CLINUX_ERROR != 0 { clinux_forget_errors(socket.descriptor) }
                 try answerDatagrams(on: socket, identifier)
-            case .tcp: try acceptConnections(on: socket)
+            case .tcp: try acceptConnections(on: socket, atMost: Worker.acceptsPerTurn)
             }
         case .connection(let slot, let generation):
             guard let connection = connections.find(slot: slot, generation: generation) else { return }
@@ -139,6 +145,16 @@ public final class Worker {
         case .control: called = true
         case .metrics(let identifier): metrics?.handle(identifier, self)
         case nil: break
+        }
+    }
+
+    /// Answers the datagrams that wait.
+    ///
+    /// Epoll reports what is ready in turn, so that they would get one event for one of each connection: with a
+    /// thousand clients that send without a pause, that is one in seconds.
+    private func answerAmongConnections() throws(ServerError) {
+        for (identifier, socket) in sockets where socket.transport == .udp {
+            try answerDatagrams(on: socket, identifier)
         }
     }
 
@@ -158,7 +174,8 @@ public final class Worker {
     func add(_ socket: ServerSocket) throws(ServerError) {
         lastSocket += 1
         sockets[lastSocket] = socket
-        try watch(lastSocket, socket)
+        // A listener waits with the others while accepting pauses.
+        if socket.transport == .udp || acceptsAgain == nil { try watch(lastSocket, socket) }
         tell(.listening(socket.transport, socket.address, label: socket.label, given: socket.isGiven))
     }
 
@@ -178,7 +195,7 @@ public final class Worker {
         case .udp:
             if !socket.isGiven { deafen(socket) }
             try answerAllDatagrams(on: socket, by: deadline)
-        case .tcp: try acceptConnections(on: socket)
+        case .tcp: try acceptConnections(on: socket, atMost: Worker.longestQueue)
         }
         _ = clinux_epoll_remove(epoll, socket.descriptor)
         sockets[identifier] = nil
@@ -238,7 +255,7 @@ public final class Worker {
     public func drain(within milliseconds: Int) throws(ServerError) {
         guard drainDeadline == nil else { return }
         readClock()
-        let deadline = now + UInt64(max(0, milliseconds)) * 1_000_000
+        let deadline = now.later(byMilliseconds: milliseconds)
         drainDeadline = deadline
         for (identifier, socket) in sockets { try retire(identifier, socket, by: deadline) }
         for connection in connections.all { try serve(connection) }

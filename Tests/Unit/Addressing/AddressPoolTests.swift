@@ -48,6 +48,23 @@ struct ScriptedBits: RandomBits {
         }
     }
 
+    @Test("prefixes that hold all of IPv6 are a pool, whose addresses no number of 128 bits counts")
+    func allOfIPv6() throws {
+        let words: [UInt32] = [0x89AB_CDEF, 0x0123_4567, 0xFEDC_BA98, 0x7654_3210]
+        let section = try #require(try AddressPool(members("::/1", "8000::/1")).ipv6)
+        var source = ScriptedBits(words)
+        #expect(section.draw(from: &source).bits == 0x7654_3210_FEDC_BA98_0123_4567_89AB_CDEF)
+        let halves = [AddressPool.Member(try prefix("8000::/1"), weight: 1), .init(try prefix("::/1"), weight: 1)]
+        let weighted = try #require(try AddressPool(halves).ipv6)
+        for section in [section, weighted] {
+            #expect(section.count == nil)
+            #expect(section.contains(.v6(0)) && section.contains(.v6(.max)))
+        }
+        #expect(section.address(at: .max) == .v6(.max))
+        #expect(weighted.address(at: 0) == .v6(1 << 127))
+        #expect(weighted.address(at: .max) == .v6(1 << 127 - 1))
+    }
+
     @Test(
         "every address of a prefix is drawn exactly once when the source gives every value once",
         arguments: [24, 20, 16])
@@ -123,6 +140,18 @@ struct ScriptedBits: RandomBits {
         #expect(section.draw(from: &source) == IPAddress("ffff:ffff:ffff:ffff:ffff:ffff:0:1"))
     }
 
+    @Test("the last and the first of IPv6 are no neighbours, and neighbours are, in whichever order they are stated")
+    func wrapsNowhere() throws {
+        let apart = try #require(
+            try AddressPool(members("ffff::/16", "::/16", "1::/16"), excluding: [prefix("1::1/128")]).ipv6)
+        #expect(apart.address(at: 0) == IPAddress("ffff::"))
+        #expect(apart.address(at: 1 << 112) == IPAddress("::"))
+        #expect(apart.address(at: (2 << 112) + 1) == IPAddress("1::2"))
+        let numbers: [UInt128] = [0, (1 << 112) - 1, 1 << 112, (2 << 112) - 1, 2 << 112, (3 << 112) - 2]
+        for number in numbers { #expect(apart.contains(apart.address(at: number))) }
+        #expect(!apart.contains(IPAddress("1::1") ?? .loopback(.ipv6)))
+    }
+
     @Test("what is wrong with a pool is said")
     func refusals() throws {
         #expect(throws: AddressPoolError.empty) { try AddressPool([]) }
@@ -136,6 +165,8 @@ struct ScriptedBits: RandomBits {
         }
         #expect(throws: AddressPoolError.weightOutOfRange(wide)) { try AddressPool([.init(wide, weight: 0)]) }
         #expect(throws: AddressPoolError.exclusionOutside(other)) { try AddressPool([.init(wide)], excluding: [other]) }
+        let mapped = try prefix("::ffff:10.0.0.0/104")
+        #expect(throws: AddressPoolError.mapped(mapped)) { try AddressPool([.init(mapped)]) }
         #expect(throws: AddressPoolError.nothingLeft(narrow)) { try AddressPool([.init(narrow)], excluding: [wide]) }
     }
 

@@ -194,6 +194,18 @@ import Testing
         #expect(try subnet(in: elsewhere)[3] == 0, "no policy for this name looks at clients")
     }
 
+    @Test("where a policy looks at clients of one family, no answer is said to be good for all networks")
+    func familyDecides() throws {
+        var configuration = try sampleConfiguration()
+        for (prefix, near) in [("10.1.0.0/16", false), ("::/0", true)] {
+            configuration.policies[0].match.clients = [try Prefix(text: prefix)]
+            let response = try Asking(configuration).ask(
+                try query("cdn.example.com", with: .clientSubnet(try Prefix(text: "2001:db8::/56"))))
+            #expect(try (response.addresses == [address("203.0.113.8")]) == near)
+            #expect(try subnet(in: response)[3] == 1, "\(prefix)")
+        }
+    }
+
     @Test("without a subnet, or with one of no bits, the source address decides, mapped or not")
     func source() throws {
         let asking = try Asking()

@@ -13,6 +13,9 @@ struct ServeCommandTests {
     private static let command = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
         .appending(path: "lab").path
 
+    /// In CI, what cannot run fails.
+    private static let isRequired = ProcessInfo.processInfo.environment["LAB_REQUIRE"] == "1"
+
     private func text(answeringFrom prefix: String) -> String {
         """
         listeners: ["127.0.0.1:0"]
@@ -110,12 +113,81 @@ struct ServeCommandTests {
         }
     }
 
+    @Test("a socket that a service manager hands over is served, and its name is its label")
+    func inherits() async throws {
+        let text = """
+            labels: [ams, sjc]
+            workers: 1
+            zones: [{name: example.com, nameservers: [ns.example.net]}]
+            pools: [{name: west, prefixes: 192.0.2.0/24}, {name: east, prefixes: 198.51.100.0/24}]
+            policies: [{name: west, match: {label: sjc}, pool: west}, {name: east, match: {label: ams}, pool: east}]
+            """
+        try await withFile(text) { path in
+            let socket = try ClientSocket(.udp, .ipv4, from: Endpoint(.loopback(.ipv4), 0))
+            let server = try #require(socket.address)
+            // The shell turns its standard input into descriptor 3, which is where a service manager begins.
+            let script = """
+                LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=ams exec "$0" dns serve --config "$1" 3<&0
+                """
+            let result = try await run(
+                .path("/bin/sh"), arguments: ["-c", script, Self.command, path],
+                input: .fileDescriptor(FileDescriptor(rawValue: socket.descriptor), closeAfterSpawningProcess: false),
+                output: .discarded, error: .sequence
+            ) { execution in
+                var lines = execution.standardError.strings().makeAsyncIterator()
+                let listening = try await lines.next() ?? ""
+                #expect(listening.contains("handed over") && listening.contains("label=ams"), "\(listening)")
+                var load = Load()
+                try Load.ask(server, count: 20, into: &load)
+                #expect(load.answered == ["198.51.100": 20])
+                try execution.send(signal: .terminate)
+                while try await lines.next() != nil {}
+            }
+            #expect(result.terminationStatus == .exited(0))
+        }
+    }
+
+    @Test(
+        "no thread keeps a privilege once the sockets are bound",
+        .enabled(if: geteuid() == 0 || Self.isRequired, "only root has any"))
+    func unprivileged() async throws {
+        try await withFile(text(answeringFrom: "192.0.2.0/24") + "\nuser: nobody") { path in
+            let result = try await run(
+                .path(FilePath(Self.command)),
+                arguments: ["dns", "serve", "--config", path], input: .none, output: .discarded, error: .sequence
+            ) { execution in
+                var lines = execution.standardError.strings().makeAsyncIterator()
+                while let line = try await lines.next(), !line.contains("listening") {}
+                let tasks = "/proc/\(execution.processIdentifier.value)/task"
+                let threads = try FileManager.default.contentsOfDirectory(atPath: tasks)
+                #expect(threads.count > 2)
+                for thread in threads {
+                    let status = try String(contentsOfFile: "\(tasks)/\(thread)/status", encoding: .utf8)
+                        .split(separator: "\n")
+                    func field(_ name: String) -> String? {
+                        status.first { $0.hasPrefix(name) }.map {
+                            $0.dropFirst(name.count).trimmingCharacters(in: .whitespaces)
+                        }
+                    }
+                    // nobody is 65534 everywhere; real, effective, saved and file system's.
+                    #expect(field("Uid:")?.split(separator: "\t") == ["65534", "65534", "65534", "65534"])
+                    #expect(field("CapEff:").flatMap { UInt64($0, radix: 16) } == 0)
+                    #expect(field("CapPrm:").flatMap { UInt64($0, radix: 16) } == 0)
+                }
+                try execution.send(signal: .terminate)
+                while try await lines.next() != nil {}
+            }
+            #expect(result.terminationStatus == .exited(0))
+        }
+    }
+
     @Test("a bad configuration is the user's error, and nothing is served")
     func refuses() async throws {
         try await withFile(text(answeringFrom: "192.0.2.0/24").replacing("pool: all", with: "pool: al")) { path in
             for verb in [["serve", "--config", path], ["check", path]] {
                 let result = try await run(
-                    .path(FilePath(Self.command)), arguments: Arguments(["dns"] + verb), output: .string(limit: 1 << 16),
+                    .path(FilePath(Self.command)), arguments: Arguments(["dns"] + verb),
+                    output: .string(limit: 1 << 16),
                     error: .string(limit: 1 << 16))
                 #expect(result.terminationStatus == .exited(2))
                 #expect(result.standardError == "lab: \(path):5:30: there is no pool 'al'; did you mean 'all'?\n")
@@ -132,6 +204,59 @@ struct ServeCommandTests {
                 output: .string(limit: 1 << 16), error: .string(limit: 1 << 16))
             #expect(result.terminationStatus == .exited(2))
             #expect(result.standardError.contains("not a socket"))
+        }
+    }
+
+    @Test("a socket that is handed over twice, a user that is not there, and a directory are the user's errors")
+    func refusesArguments() async throws {
+        func refusal(_ path: String, script: String, _ input: FileDescriptor) async throws -> String? {
+            let result = try await run(
+                .path("/bin/sh"), arguments: ["-c", script, Self.command, path],
+                input: .fileDescriptor(input, closeAfterSpawningProcess: false),
+                output: .discarded, error: .string(limit: 1 << 16))
+            #expect(result.terminationStatus == .exited(2))
+            return result.standardError
+        }
+        let socket = try ClientSocket(.udp, .ipv4, from: Endpoint(.loopback(.ipv4), 0))
+        let input = FileDescriptor(rawValue: socket.descriptor)
+        try await withFile(text(answeringFrom: "192.0.2.0/24")) { path in
+            let twice = try await refusal(
+                path, script: #"LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" dns serve --config "$1" --socket 3 3<&0"#, input)
+            #expect(twice == "lab: descriptor 3 is handed over twice: name it once\n")
+        }
+        let script = #"exec "$0" dns serve --config "$1""#
+        try await withFile(text(answeringFrom: "192.0.2.0/24") + "\nuser: nobody-at-all") { path in
+            let user = try await refusal(path, script: script, input)
+            #expect(user?.contains("there is no user 'nobody-at-all'") == true)
+        }
+        let directory = try await refusal("/", script: script, input)
+        #expect(directory == "lab: /: is a directory: name a file\n")
+    }
+
+    @Test("a worker that cannot go on ends the server, and nobody is left waiting at its sockets")
+    func workerFails() async throws {
+        try await withFile(text(answeringFrom: "192.0.2.0/24")) { path in
+            let listener = try ClientSocket(.tcp, .ipv4, from: Endpoint(.loopback(.ipv4), 0))
+            try #require(listen(listener.descriptor, 1) == 0)
+            let result = try await run(
+                .path("/bin/sh"),
+                arguments: ["-c", #"exec "$0" dns serve --config "$1" --socket 3 3<&0"#, Self.command, path],
+                input: .fileDescriptor(FileDescriptor(rawValue: listener.descriptor), closeAfterSpawningProcess: false),
+                output: .discarded, error: .sequence
+            ) { execution in
+                var lines = execution.standardError.strings().makeAsyncIterator()
+                while let line = try await lines.next(), !line.contains("handed over") {}
+                // Whoever shares the listener shuts it down: accept4(2) has no more to say than EINVAL.
+                shutdown(listener.descriptor, Int32(SHUT_RDWR))
+                // Ends the process, should it not end by itself: the test fails by the status then.
+                let ends = Task {
+                    try await Task.sleep(for: .seconds(20))
+                    try execution.send(signal: .kill)
+                }
+                while try await lines.next() != nil {}
+                ends.cancel()
+            }
+            #expect(result.terminationStatus == .exited(3))
         }
     }
 }

@@ -51,6 +51,22 @@ import Testing
         #expect(try refusal { $0.zones[0].apexTTL = 1 << 31 }?.path == ["zones", "0", "apex-ttl"])
     }
 
+    @Test("twenty thousand zones are made ready in a time that grows with their number only", .timeLimit(.minutes(1)))
+    func manyZones() throws {
+        var configuration = try sampleConfiguration()
+        configuration.zones += try (0..<20_000).map { number in
+            let name = try domain("zone\(number).test")
+            let nameserver = Configuration.Nameserver(
+                name: try domain("ns.zone\(number).test"), addresses: [.v4(UInt32(number))])
+            return Configuration.Zone(name: name, account: "free", nameservers: [nameserver])
+        }
+        configuration.policies[0].match.suffixes += try (0..<1000).map { try domain("cdn.zone\($0).test") }
+        #expect(try Service(configuration).configuration.zones.count == 20_002)
+        configuration.zones[17_000].nameservers[0].addresses = []
+        let path = ["zones", "17000", "nameservers", "0"]
+        #expect(try refusal { $0 = configuration }?.path == path)
+    }
+
     @Test("names that policies refer to must exist; the error has what there is")
     func policies() throws {
         #expect(
@@ -72,6 +88,10 @@ import Testing
             try refusal { $0.policies[0].match.suffixes = [try domain("example.org")] }
                 == ConfigurationError(
                     ["policies", "0", "match", "suffix", "0"], .suffixOutsideZones(name: try domain("example.org"))))
+        #expect(
+            try refusal { $0.policies[0].match.clients = [try Prefix(text: "::ffff:10.0.0.0/104")] }
+                == ConfigurationError(
+                    ["policies", "0", "match", "client", "0"], .mapped(try Prefix(text: "::ffff:10.0.0.0/104"))))
         #expect(
             try refusal { $0.policies[1].name = "near" }
                 == ConfigurationError(["policies", "1", "name"], .duplicate(kind: "policy", name: "near")))

@@ -207,8 +207,10 @@ enum BindPorts {
                 BindAttempt(.loopback(.ipv6)),
             ])
         let right = BindRules().facts(of: plain)
-        var wrong = right
-        for index in 0...2 { wrong[plain.fact(ofProbe: index)] = "ok" }
+        // Before, a wildcard met the others only where their addresses' hashes happened to share its slot: for one of 12
+        // among 256 slots, with a seed of the namespace's own, once in 22 runs. So either is right there.
+        var either = right
+        for index in 0...2 { either[plain.fact(ofProbe: index)] = nil }
         // Those who share it, and a wildcard among them, must all be found again.
         let shared = [[SocketOption.reuseAddress], [.reusePort]].flatMap { options in
             [IPAddress.wildcard(.ipv4), .wildcard(.ipv6), .mapped(0)].map { wildcard in
@@ -248,7 +250,7 @@ enum BindPorts {
                     .binds(plain), label: "crowd",
                     expect: [
                         Expectation(.facts(right), since: fixed, because: because),
-                        Expectation(.facts(wrong), until: fixed, because: because),
+                        Expectation(.facts(either), until: fixed, because: because),
                     ]),
             ] + shared + [BindFamily.step(users), BindFamily.step(device)],
             sabotages: [

@@ -263,6 +263,79 @@ struct WorkerConnectionTests {
         #expect(try harness.turn { stream.ids == [1] })
     }
 
+    @Test("a listener that a reload adds while accepting pauses waits with the others, and is served after it")
+    func addedWhilePaused() throws {
+        let harness = try WorkerHarness()
+        let accept = harness.worker.acceptConnection
+        harness.worker.acceptConnection = { _, _ in -EMFILE }
+        let first = try Stream(harness)
+        try first.write(framed(testQuery(1)))
+        #expect(try harness.turn { harness.worker.counters.value(.acceptErrors) == 1 })
+        let listener = Configuration.Listener(address: Endpoint(.v4(0x7F00_0001), 0))
+        let added = try ServerSocket.open(listener, workers: 1)[0]
+        try harness.worker.adopt(harness.worker.service, sockets: harness.sockets + added)
+        let second = try ClientSocket(.tcp, .ipv4)
+        try second.connect(to: try #require(added.first { $0.transport == .tcp }).address)
+        _ = try harness.worker.turn(waiting: 0)
+        for _ in 0..<10 { #expect(try !harness.worker.turn(waiting: 0)) }
+        harness.worker.acceptConnection = accept
+        harness.clock.advance(milliseconds: 1000)
+        #expect(try harness.turn { first.ids == [1] && harness.worker.connections.count == 2 })
+    }
+
+    @Test("connections that come without end do not keep a worker from datagrams")
+    func acceptFlood() throws {
+        let harness = try WorkerHarness { $0.limits.tcpConnectionsPerClient = 1 }
+        var accepted = 0
+        harness.worker.acceptConnection = { _, peer in
+            // An end to the flood, or a worker that waits for it would hang the test.
+            guard accepted < 10_000 else { return -EAGAIN }
+            accepted += 1
+            peer?.pointee.ss_family = sa_family_t(AF_INET)
+            return dup(harness.sockets[0].descriptor)
+        }
+        let stream = try Stream(harness)
+        #expect(try harness.turn { accepted > 0 })
+        #expect(accepted < 1000)
+        _ = stream
+    }
+
+    @Test("a datagram does not wait until every connection that has queries had its turn")
+    func datagramAmongConnections() throws {
+        let harness = try WorkerHarness { $0.limits.tcpConnectionsPerClient = 100 }
+        let streams = try (0..<100).map { _ in try Stream(harness) }
+        #expect(try harness.turn { harness.worker.connections.count == 100 })
+        // More than is read at once: each connection stays ready.
+        let queries = Array(repeating: framed(testQuery(1)), count: 500).flatMap(\.self)
+        for stream in streams { try stream.write(queries) }
+        let client = try ClientSocket(.udp, .ipv4)
+        try client.send(testQuery(2), to: harness.udp)
+        _ = try harness.worker.turn(waiting: 0)
+        #expect(answeredID(try #require(client.receiveDatagram()).bytes) == 2)
+        // And a turn is short: one read of a few connections.
+        let answered = harness.worker.counters.value(.queries(tcp: true, QueryTypeName(RecordType.a)))
+        #expect((1...10_000).contains(answered))
+        #expect(try harness.turn { streams[99].ids.count == 500 })
+    }
+
+    @Test("the longest times that can be stated are only long", arguments: [Int.max, Int.max / 1_000_000])
+    func longestTimes(_ milliseconds: Int) throws {
+        let harness = try WorkerHarness {
+            $0.limits.tcpIdleTimeout = milliseconds
+            $0.limits.tcpLifetime = milliseconds
+        }
+        let stream = try Stream(harness)
+        try stream.write(framed(testQuery(1)))
+        #expect(try harness.turn { stream.ids == [1] })
+        harness.clock.advance(milliseconds: 1_000_000)
+        try harness.settle()
+        #expect(!stream.isClosed)
+        try harness.worker.drain(within: milliseconds)
+        harness.clock.advance(milliseconds: 100)
+        _ = try harness.worker.turn(waiting: 0)
+        #expect(harness.worker.isDrained)
+    }
+
     @Test("a connection that ends lets accepting go on at once")
     func descriptorFreed() throws {
         let harness = try WorkerHarness()
