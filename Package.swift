@@ -60,7 +60,8 @@ let package = Package(
         .executableTarget(
             name: "LabCommand",
             dependencies: [
-                "Fixtures", "Lab", "PolicyDNS", "Report", "VirtualMachine", "YAMLReading",
+                "Addressing", "Fixtures", "Lab", "PolicyDNS", "Report", "SocketLookup", "VirtualMachine",
+                "YAMLReading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Subprocess", package: "swift-subprocess"),

@@ -1,7 +1,9 @@
 import ArgumentParser
 import Fixtures
+import Glibc
 import PolicyDNS
 import Report
+import SocketLookup
 import YAMLReading
 
 /// An error that knows which exit status it means.
@@ -36,9 +38,23 @@ func knownStatus(of error: any Error) -> ExitStatus? {
         case .call("bind", _, _): .usage
         case .call, .outOfMemory, .ended: .broken
         }
+    case let error as SocketLookupError: status(of: error)
     case is ValidationError, is CleanExit: nil
     // The parser's errors are internal to it, but all of them come wrapped in one type.
     case let error where String(reflecting: type(of: error)).hasPrefix("ArgumentParser."): nil
     default: .broken
+    }
+}
+
+private func status(of error: SocketLookupError) -> ExitStatus {
+    switch error {
+    case .noSuchProgram, .programNotNamed, .notADispatcher, .notScripted, .scriptTooLong, .familiesDiffer,
+        .mappedPrefix, .tie, .notBound, .boundElsewhere, .duplicate, .tooManyRanges, .tooManyBindings, .tooManyLabels,
+        .unsuitableLabel, .unsuitableSocket, .tooManySockets, .noSuchSocket, .notRegistered, .inheritance, .notLoaded,
+        .alreadyLoaded:
+        .usage
+    // A process or a descriptor of one that is not there.
+    case .call("pidfd_open", ESRCH, _, _), .call("pidfd_open", EINVAL, _, _), .call("pidfd_getfd", EBADF, _, _): .usage
+    case .call, .noFileSystem, .busy, .incompatible: .broken
     }
 }

@@ -13,7 +13,7 @@ struct LabTool: AsyncParsableCommand {
             """,
         subcommands: [
             RunCommand.self, ListCommand.self, ShowCommand.self, KernelsCommand.self, DoctorCommand.self,
-            CacheCommand.self, DNSCommand.self,
+            CacheCommand.self, DNSCommand.self, DispatchCommand.self,
         ])
 
     /// Runs the command as one task, which a signal cancels, and waits for its teardown in every case.

@@ -59,12 +59,14 @@ enum MetricsPage {
 }
 
 /// Writes metrics one family after the other.
-struct MetricsText {
-    private(set) var text = ""
+package struct MetricsText {
+    package private(set) var text = ""
     private var name = ""
 
-    mutating func counter(_ name: String, _ help: String) { family(name, help, "counter") }
-    mutating func gauge(_ name: String, _ help: String) { family(name, help, "gauge") }
+    package init() {}
+
+    package mutating func counter(_ name: String, _ help: String) { family(name, help, "counter") }
+    package mutating func gauge(_ name: String, _ help: String) { family(name, help, "gauge") }
     mutating func histogram(_ name: String, _ help: String) { family(name, help, "histogram") }
 
     private mutating func family(_ name: String, _ help: String, _ type: String) {
@@ -73,7 +75,7 @@ struct MetricsText {
     }
 
     /// A sample of the family that was begun last.
-    mutating func sample(_ labels: [(name: String, value: String)], _ value: UInt64, suffix: String = "") {
+    package mutating func sample(_ labels: [(name: String, value: String)], _ value: UInt64, suffix: String = "") {
         let pairs = labels.map { "\($0.name)=\"\(MetricsText.escaped($0.value))\"" }.joined(separator: ",")
         text += name + suffix + (pairs.isEmpty ? "" : "{\(pairs)}") + " \(value)\n"
     }

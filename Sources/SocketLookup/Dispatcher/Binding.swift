@@ -16,7 +16,7 @@ public struct Match: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// What a binding does while its label has no live socket.
-public enum Fallback: String, Hashable, Sendable, Codable {
+public enum Fallback: String, Hashable, Sendable, Codable, CaseIterable {
     /// The packet is refused: RST, or ICMP port unreachable.
     case drop
     /// Ordinary lookup finds a socket, or none.

@@ -146,9 +146,6 @@ struct BindingTable: Sendable {
 }
 
 extension Prefix {
-    /// Whether it has only v4-mapped addresses, which no packet bears.
-    var isMapped: Bool { family == .ipv6 && length >= 96 && address.bits >> 32 == 0xFFFF }
-
     /// The prefix of `length` bits, no more than its own, that contains it.
     fileprivate func shortened(to length: Int) -> Prefix {
         let host = UInt128(family.width - length)

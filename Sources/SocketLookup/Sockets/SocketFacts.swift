@@ -8,6 +8,8 @@ public struct SocketFacts: Hashable, Sendable {
     public var `protocol`: TransportProtocol
     /// The families of the packets that it can take: both for a dual-stack one.
     public var families: [AddressFamily]
+    /// What it is bound to. A dual-stack socket's is an IPv6 address, and a mapped one if it takes IPv4 alone.
+    public var address: Endpoint
     /// Its identity: unique, and never used again.
     public var cookie: UInt64
 
@@ -27,6 +29,7 @@ public struct SocketFacts: Hashable, Sendable {
             throw .unsuitableSocket(descriptor: socket.rawValue, because: .type(type))
         }
         self.protocol = `protocol`
+        address = try localAddress(of: socket)
         cookie = try option(SO_COOKIE, "SO_COOKIE", of: socket)
         guard domain == AF_INET6 else {
             families = [.ipv4]
@@ -36,7 +39,7 @@ public struct SocketFacts: Hashable, Sendable {
         if only != 0 {
             families = [.ipv6]
         } else {
-            families = try localAddress(of: socket).isMapped ? [.ipv4] : [.ipv6, .ipv4]
+            families = Prefix(address.address).isMapped ? [.ipv4] : [.ipv6, .ipv4]
         }
     }
 
@@ -72,7 +75,7 @@ public struct SocketFacts: Hashable, Sendable {
         case .tcp:
             let listens: Int32 = try option(SO_ACCEPTCONN, "SO_ACCEPTCONN", of: socket)
             return listens == 0 ? .notListening : nil
-        case .udp: return try localAddress(of: socket).port == 0 ? .unbound : nil
+        case .udp: return address.port == 0 ? .unbound : nil
         }
     }
 }
@@ -84,10 +87,8 @@ func inode(of namespace: FileDescriptor) throws(SocketLookupError) -> UInt64 {
     return UInt64(status.st_ino)
 }
 
-private func localAddress(
-    of socket: FileDescriptor
-) throws(SocketLookupError) -> (port: UInt16, isMapped: Bool) {
-    // Large enough for either family; the port is at the same place in both.
+private func localAddress(of socket: FileDescriptor) throws(SocketLookupError) -> Endpoint {
+    // Large enough for either family; the port is at the same place in both, and an IPv4 address at the flow's.
     var address = sockaddr_in6()
     var size = socklen_t(MemoryLayout<sockaddr_in6>.size)
     try performed("getsockname", "examining the socket \(socket.rawValue)") {
@@ -95,9 +96,12 @@ private func localAddress(
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(socket.rawValue, $0, &size) }
         }
     }
-    let bytes = withUnsafeBytes(of: address.sin6_addr) { Array($0) }
-    let isMapped = bytes.prefix(10).allSatisfy { $0 == 0 } && bytes[10] == 0xFF && bytes[11] == 0xFF
-    return (UInt16(bigEndian: address.sin6_port), Int32(address.sin6_family) == AF_INET6 && isMapped)
+    let port = UInt16(bigEndian: address.sin6_port)
+    guard Int32(address.sin6_family) == AF_INET6 else {
+        return Endpoint(.v4(UInt32(bigEndian: address.sin6_flowinfo)), port)
+    }
+    let bits = withUnsafeBytes(of: address.sin6_addr) { $0.reduce(UInt128(0)) { $0 << 8 | UInt128($1) } }
+    return Endpoint(.v6(bits), port)
 }
 
 private func option<Value: FixedWidthInteger>(

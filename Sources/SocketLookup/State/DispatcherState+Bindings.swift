@@ -32,6 +32,17 @@ public struct BindingDifference: Hashable, Sendable {
     }
 }
 
+extension Binding {
+    /// Refuses a set that no dispatcher could have, without one at hand.
+    ///
+    /// - Throws: ``SocketLookupError/tie(_:with:label:)``, ``SocketLookupError/duplicate(_:)``,
+    ///   ``SocketLookupError/mappedPrefix(_:)`` or ``SocketLookupError/unsuitableLabel(_:)``.
+    public static func check(_ bindings: [Binding]) throws(SocketLookupError) {
+        for binding in bindings { try LabelNames.check(binding.label) }
+        try Flattening.elements(of: bindings.map { ($0, 0) }) { (_, _) throws(SocketLookupError) in }
+    }
+}
+
 extension DispatcherState {
     /// The bindings in force, in the order in which they were given.
     public func bindings() throws(SocketLookupError) -> [Binding] { try records(names: names.all()).map(\.binding) }

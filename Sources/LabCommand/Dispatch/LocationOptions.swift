@@ -1,0 +1,65 @@
+import ArgumentParser
+import Glibc
+import SocketLookup
+import SystemPackage
+
+/// Which dispatcher is meant.
+struct LocationOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The network namespace: a file such as /proc/PID/ns/net, or a name of ip-netns(8). Default: the current one.",
+            valueName: "path"))
+    var netns: String?
+
+    @Option(
+        name: .customLong("state"),
+        help: ArgumentHelp("The directory in a BPF file system where dispatchers are pinned.", valueName: "dir"))
+    var base = StateLocation.defaultBase.string
+
+    /// Calls `body` with the location, whose namespace is open until it returns.
+    func with<Result>(_ body: (StateLocation, FileDescriptor?) throws -> Result) throws -> Result {
+        guard let netns else { return try body(try StateLocation(base: FilePath(base)), nil) }
+        let namespace = try LocationOptions.open(netns)
+        return try namespace.closeAfter {
+            try body(try StateLocation(base: FilePath(base), namespace: namespace), namespace)
+        }
+    }
+
+    private static func open(_ text: String) throws -> FileDescriptor {
+        let path = text.contains("/") ? text : "/run/netns/\(text)"
+        let namespace: FileDescriptor
+        do {
+            namespace = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
+        } catch {
+            throw Misuse("--netns \(text): \(path) cannot be opened: \(error)")
+        }
+        // Any other file has an inode as well, and would be taken for a namespace without a dispatcher.
+        guard ioctl(namespace.rawValue, namespaceKind, 0) == Int32(CLONE_NEWNET) else {
+            try namespace.close()
+            throw Misuse("--netns \(text): \(path) is not a network namespace")
+        }
+        return namespace
+    }
+
+    /// NS_GET_NSTYPE (ioctl_ns(2)), a macro that Swift cannot read.
+    private static let namespaceKind: UInt = 0xB703
+    /// Likewise.
+    private static let CLONE_NEWNET = 0x4000_0000
+}
+
+/// How a command that changes a dispatcher goes about it.
+struct ChangeOptions: ParsableArguments {
+    @OptionGroup var location: LocationOptions
+
+    @Flag(help: "Fail at once (3) while another process changes the dispatcher.")
+    var noWait = false
+
+    /// Calls `body` with the dispatcher, locked until it returns.
+    func with<Result>(
+        _ body: (borrowing DispatcherState, FileDescriptor?) throws -> Result
+    ) throws -> Result {
+        try location.with { location, namespace in
+            try body(try DispatcherState(at: location, for: .changing, waiting: !noWait), namespace)
+        }
+    }
+}
