@@ -45,7 +45,8 @@ struct BindingsFile: Decodable {
             try Binding.check(bindings.flatMap(\.bindings))
             return nil
         } catch {
-            let places = bindings.indices.filter { place in bindings[place].bindings.contains { isMeant($0, by: error) } }
+            let places = bindings.indices.filter { place in bindings[place].bindings.contains { isMeant($0, by: error) }
+            }
             // Of two that are alike the second is one too many.
             guard let place = places.last else { return YAMLFile.Complaint("\(error)") }
             return YAMLFile.Complaint("\(error)", at: ["bindings", "\(place)"])

@@ -63,7 +63,8 @@ enum DispatchJSON {
         var label: String
         var `protocol`: TransportProtocol
         var family: AddressFamily
-        var cookie: UInt64?
+        /// In hexadecimal, as everywhere.
+        var cookie: String?
         var condition: RegisteredSocket.Condition
         var shares: Int
         /// What was done to it.
@@ -73,7 +74,7 @@ enum DispatchJSON {
             label = socket.label
             `protocol` = socket.protocol
             family = socket.family
-            cookie = socket.cookie
+            cookie = socket.cookie.map { String($0, radix: 16) }
             condition = socket.condition
             shares = socket.shares
             self.change = change

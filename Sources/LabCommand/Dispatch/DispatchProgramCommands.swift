@@ -70,7 +70,14 @@ struct DispatchUpgradeCommand: AsyncParsableCommand {
     func run() async throws {
         let object = try await program.path()
         try change.with { state, _ in
-            let isAnother = try state.upgrade(to: object)
+            let isAnother: Bool
+            do throws(SocketLookupError) {
+                isAnother = try state.upgrade(to: object)
+            } catch {
+                // The object is at fault, not the state.
+                guard case .incompatible(object.string, let because) = error else { throw error }
+                throw Misuse("\(object) cannot take the place of the program that runs: \(because)")
+            }
             try StandardOutput.write(isAnother ? "upgraded\n" : "upgraded to the same version\n")
         }
     }

@@ -59,7 +59,13 @@ extension DispatcherState {
     public static func status(at location: StateLocation) throws(SocketLookupError) -> DispatcherStatus {
         var status = DispatcherStatus(location: location, loaded: nil, leftovers: [])
         try location.requireFileSystem()
-        guard Pins.exists(location.directory) else { return status }
+        guard Pins.exists(location.directory) else {
+            // Somebody who may not look knows nothing, least of all that there is none.
+            guard errno == ENOENT else {
+                throw .call("access", errno: errno, doing: "looking into \(location.base)", log: nil)
+            }
+            return status
+        }
         do throws(SocketLookupError) {
             let lock = try StateLock(location, exclusive: false, waiting: true)
             try examine(location, &status)
