@@ -18,10 +18,16 @@ struct LocationOptions: ParsableArguments {
 
     /// Calls `body` with the location, whose namespace is open until it returns.
     func with<Result>(_ body: (StateLocation, FileDescriptor?) throws -> Result) throws -> Result {
-        guard let netns else { return try body(try StateLocation(base: FilePath(base)), nil) }
-        let namespace = try LocationOptions.open(netns)
-        return try namespace.closeAfter {
-            try body(try StateLocation(base: FilePath(base), namespace: namespace), namespace)
+        do {
+            guard let netns else { return try body(try StateLocation(base: FilePath(base)), nil) }
+            let namespace = try LocationOptions.open(netns)
+            return try namespace.closeAfter {
+                try body(try StateLocation(base: FilePath(base), namespace: namespace), namespace)
+            }
+        } catch let error as SocketLookupError {
+            guard case .call(_, let number, _, _) = error, number == EPERM || number == EACCES else { throw error }
+            throw Breakdown(
+                "\(error)\nlab: run it as root; the group of \(base) may list, and ask for status and metrics")
         }
     }
 

@@ -154,6 +154,33 @@ extension KernelTests {
             }
         }
 
+        @Test("sockets take the places of those that were there, or join them, and options choose among them")
+        func registers() async throws {
+            try await withPlace { lab async throws in
+                let sockets = try (80...82).map { try lab.dispatcher.namespace.socket(.tcp, "127.0.0.1:\($0)").cookie }
+                let process = "\(getpid())"
+                func registered() throws -> [UInt64: RegisteredSocket.Condition] {
+                    let listed = try lab.dispatcher.open().sockets().compactMap { socket in
+                        socket.cookie.map { ($0, socket.condition) }
+                    }
+                    return Dictionary(uniqueKeysWithValues: listed)
+                }
+                _ = try await lab("register", "web", "--pid", process, "--address", "127.0.0.1:80")
+                #expect(try registered() == [sockets[0]: .active])
+                _ = try await lab("register", "web", "--pid", process, "--address", "127.0.0.1:81")
+                #expect(try registered() == [sockets[1]: .active])
+                _ = try await lab("register", "web", "--pid", process, "--address", "127.0.0.1:82", "--add")
+                #expect(try registered() == [sockets[1]: .active, sockets[2]: .active])
+                _ = try await lab("drain", "web", "--cookie", "0x" + String(sockets[2], radix: 16))
+                #expect(try registered() == [sockets[1]: .active, sockets[2]: .draining])
+                _ = try await lab("register", "web", "--pid", process, "--all")
+                #expect(try registered() == [sockets[0]: .active, sockets[1]: .active, sockets[2]: .active])
+                #expect(try await lab("unregister", "web", "--protocol", "udp").status == .exited(2))
+                #expect(try await lab("unregister", "web", "--pid", process, "--family", "ipv4").status == .exited(0))
+                #expect(try registered().isEmpty)
+            }
+        }
+
         @Test("a set is replaced by a file's, a dry run changes nothing, and both say what differs")
         func replaces() async throws {
             try await withPlace { lab async throws in
