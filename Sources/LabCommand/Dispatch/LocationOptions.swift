@@ -40,7 +40,7 @@ struct LocationOptions: ParsableArguments {
             throw Misuse("--netns \(text): \(path) cannot be opened: \(error)")
         }
         // Any other file has an inode as well, and would be taken for a namespace without a dispatcher.
-        guard ioctl(namespace.rawValue, namespaceKind, 0) == Int32(CLONE_NEWNET) else {
+        guard ioctl(namespace.rawValue, namespaceKind, 0) == networkKind else {
             try namespace.close()
             throw Misuse("--netns \(text): \(path) is not a network namespace")
         }
@@ -49,8 +49,8 @@ struct LocationOptions: ParsableArguments {
 
     /// NS_GET_NSTYPE (ioctl_ns(2)), a macro that Swift cannot read.
     private static let namespaceKind: UInt = 0xB703
-    /// Likewise.
-    private static let CLONE_NEWNET = 0x4000_0000
+    /// CLONE_NEWNET, likewise.
+    private static let networkKind: Int32 = 0x4000_0000
 }
 
 /// How a command that changes a dispatcher goes about it.

@@ -40,7 +40,13 @@ struct SocketSource: ParsableArguments {
             let process = try ProcessSockets(
                 of: pid, descriptors: descriptors.isEmpty ? nil : descriptors, in: namespace)
             let sockets = process.sockets.map { (descriptor: $0.descriptor, number: $0.original) }
-            try body(try chosen(from: sockets, of: "process \(pid)", isNamed: all || !descriptors.isEmpty))
+            do {
+                try body(try chosen(from: sockets, of: "process \(pid)", isNamed: all || !descriptors.isEmpty))
+            } catch SocketLookupError.unsuitableSocket(let duplicate, let because) {
+                // The user knows the process's number, not that of the duplicate.
+                let number = sockets.first { $0.descriptor.rawValue == duplicate }?.number ?? duplicate
+                throw SocketLookupError.unsuitableSocket(descriptor: number, because: because)
+            }
             withExtendedLifetime(process) {}
         } else if !descriptors.isEmpty {
             try body(
@@ -66,7 +72,7 @@ struct SocketSource: ParsableArguments {
         from candidates: [(descriptor: FileDescriptor, number: Int32)], of whose: String, isNamed: Bool
     ) throws -> [FileDescriptor] {
         var found: [(descriptor: FileDescriptor, number: Int32, facts: SocketFacts)] = []
-        for (descriptor, number) in candidates { found.append((descriptor, number, try facts(descriptor, number))) }
+        for (descriptor, number) in candidates { found.append((descriptor, number, try SocketFacts(of: descriptor))) }
         func list() -> String {
             found.map { "\($0.facts.protocol.rawValue) \($0.facts.address) (--fd \($0.number))" }
                 .joined(separator: ", ")
@@ -91,15 +97,5 @@ struct SocketSource: ParsableArguments {
             }
         }
         return chosen.map(\.descriptor)
-    }
-
-    /// Errors name the number that the user knows, not that of the duplicate.
-    private func facts(_ descriptor: FileDescriptor, _ number: Int32) throws(SocketLookupError) -> SocketFacts {
-        do throws(SocketLookupError) {
-            return try SocketFacts(of: descriptor)
-        } catch {
-            guard case .unsuitableSocket(_, let because) = error else { throw error }
-            throw .unsuitableSocket(descriptor: number, because: because)
-        }
     }
 }

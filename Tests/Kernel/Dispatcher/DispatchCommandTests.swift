@@ -1,3 +1,4 @@
+import Addressing
 import Foundation
 import Subprocess
 import SystemPackage
@@ -289,6 +290,21 @@ extension KernelTests {
                 #expect(
                     try await lab("register", "web", "--fd", "0")
                         == .bad(2, "lab: the socket 0 cannot be registered: it is not a socket\n"))
+                // By the process's number for it, not by that of the duplicate.
+                let file = try FileDescriptor.open("/dev/null", .readOnly)
+                defer { try? file.close() }
+                #expect(
+                    try await lab("register", "web", "--pid", process, "--fd", "\(file.rawValue)")
+                        == .bad(2, "lab: the socket \(file.rawValue) cannot be registered: it is not a socket\n"))
+                let connected = try lab.dispatcher.namespace.socket(.udp, "127.0.0.1:53").descriptor.rawValue
+                var (peer, size) = try Endpoint(text: "127.0.0.1:9").socketAddress
+                let result = withUnsafePointer(to: &peer) {
+                    $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(connected, $0, size) }
+                }
+                try #require(result == 0)
+                #expect(
+                    try await lab("register", "web", "--pid", process, "--fd", "\(connected)").errors
+                        .hasPrefix("lab: the socket \(connected) cannot be registered: it is connected"))
                 #expect(try await lab("register", "web", "--pid", "4194305").status == .exited(2))
                 #expect(try await lab("register", "web").status == .exited(2))
                 #expect(try await lab("bind", "tcp", "192.0.2.0/24", "8000-8010").status == .exited(2))
