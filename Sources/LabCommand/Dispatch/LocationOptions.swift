@@ -7,7 +7,7 @@ import SystemPackage
 struct LocationOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The network namespace: a file such as /proc/PID/ns/net, or a name of ip-netns(8). Default: the current one.",
+            "The network namespace: a file, or a name of ip-netns(8). Default: the current one.",
             valueName: "path"))
     var netns: String?
 
