@@ -69,6 +69,13 @@ let package = Package(
             ]),
         // What `make bench-addresses` runs.
         .executableTarget(name: "AddressTiming", dependencies: ["Addressing"]),
+        // What `make bench-dispatch` runs.
+        .target(name: "CFlood"),
+        .executableTarget(
+            name: "DispatchTiming",
+            dependencies: [
+                "Addressing", "CFlood", "CLinux", "SocketLookup", .product(name: "SystemPackage", package: "swift-system"),
+            ]),
         // What scripts/fuzz-dns runs; by itself it replays files.
         .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),
         // Counts the allocations of the tests it is linked into.

@@ -197,6 +197,12 @@ int clinux_bpf_link_namespace(int link, uint32_t *inode)
     return error;
 }
 
+int clinux_bpf_open_pinned(const char *path, uint32_t flags)
+{
+    LIBBPF_OPTS(bpf_obj_get_opts, options, .file_flags = flags);
+    return bpf_obj_get_opts(path, &options);
+}
+
 int clinux_bpf_map_shape(int map, struct clinux_map_shape *shape)
 {
     struct bpf_map_info info = {};
@@ -208,7 +214,7 @@ int clinux_bpf_map_shape(int map, struct clinux_map_shape *shape)
     return 0;
 }
 
-int clinux_bpf_test_run(int program, const struct clinux_lookup *lookup, uint32_t *returned, uint64_t *cookie)
+static struct bpf_sk_lookup lookup_context(const struct clinux_lookup *lookup)
 {
     struct bpf_sk_lookup context = {
         .family = lookup->family,
@@ -224,7 +230,12 @@ int clinux_bpf_test_run(int program, const struct clinux_lookup *lookup, uint32_
         memcpy(context.remote_ip6, lookup->remote, sizeof(context.remote_ip6));
         memcpy(context.local_ip6, lookup->local, sizeof(context.local_ip6));
     }
-    struct bpf_sk_lookup after = {};
+    return context;
+}
+
+int clinux_bpf_test_run(int program, const struct clinux_lookup *lookup, uint32_t *returned, uint64_t *cookie)
+{
+    struct bpf_sk_lookup context = lookup_context(lookup), after = {};
     LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof(context), .ctx_out = &after,
                 .ctx_size_out = sizeof(after));
     int error = bpf_prog_test_run_opts(program, &options);
@@ -233,6 +244,17 @@ int clinux_bpf_test_run(int program, const struct clinux_lookup *lookup, uint32_
     *returned = options.retval;
     *cookie = after.cookie;
     return 0;
+}
+
+int clinux_bpf_time_run(int program, const struct clinux_lookup *lookup, int repetitions, uint32_t *nanoseconds)
+{
+    struct bpf_sk_lookup context = lookup_context(lookup);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .ctx_in = &context, .ctx_size_in = sizeof(context),
+                .repeat = repetitions);
+    int error = bpf_prog_test_run_opts(program, &options);
+    if (!error)
+        *nanoseconds = options.duration;
+    return error;
 }
 
 // MARK: namespaces and threads

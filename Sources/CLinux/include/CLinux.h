@@ -54,6 +54,9 @@ int clinux_bpf_program_id(int program, uint32_t *id);
 // The inode of the network namespace that a link is attached to; 0 once that is being dismantled.
 int clinux_bpf_link_namespace(int link, uint32_t *inode);
 
+// A pinned map or program, as a new fd. From Swift, the padding of libbpf's options may hold anything, which it refuses.
+int clinux_bpf_open_pinned(const char *path, uint32_t flags);
+
 // What bpf_map_info says.
 struct clinux_map_shape {
     uint32_t type, key_size, value_size, max_entries;
@@ -72,6 +75,9 @@ struct clinux_lookup {
 // Runs an sk_lookup program without a packet: `returned` is SK_DROP (0) or SK_PASS (1), `cookie` that of
 // the selected socket, or 0.
 int clinux_bpf_test_run(int program, const struct clinux_lookup *lookup, uint32_t *returned, uint64_t *cookie);
+
+// The same many times, and how many nanoseconds one took on average.
+int clinux_bpf_time_run(int program, const struct clinux_lookup *lookup, int repetitions, uint32_t *nanoseconds);
 
 // MARK: namespaces and threads
 
