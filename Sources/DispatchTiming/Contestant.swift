@@ -9,6 +9,8 @@ struct Contestant {
     enum Shape: String, CaseIterable {
         case none = "no program"
         case empty = "empty program"
+        /// The least that leads a packet to a socket.
+        case assign = "assignment only"
         case ours = "dispatcher"
         case two = "two lookups"
     }
@@ -52,6 +54,24 @@ func makeDispatcher(
     return (program, ChangeTimes(replacing: replacing, binding: binding, unbinding: unbinding))
 }
 
+/// Loads the program that leads every packet to its kind's socket.
+func makeAssignment(_ object: FilePath, _ receiver: Receiver) throws -> Int32 {
+    var loaded: OpaquePointer?
+    try done("bpf_object__load", clinux_bpf_load(object.string, &loaded))
+    try putSockets(receiver, into: bpf_object__find_map_fd_by_name(loaded, "sockets"))
+    return bpf_program__fd(bpf_object__next_program(loaded, nil))
+}
+
+/// By the order of all kinds.
+private func putSockets(_ receiver: Receiver, into map: Int32) throws {
+    for (index, kind) in Kind.all.enumerated() {
+        let socket = UInt64(receiver.sockets[kind]?.rawValue ?? -1)
+        try done(
+            "bpf(BPF_MAP_UPDATE_ELEM)",
+            bpf_map_update_elem(map, native(UInt32(index)), native(socket), UInt64(BPF_ANY)))
+    }
+}
+
 /// Loads the program with two lookups, and fills its maps, which live as long as the process.
 func makeTwoLookups(_ object: FilePath, _ set: BindingSet, _ receiver: Receiver) throws -> Int32 {
     var loaded: OpaquePointer?
@@ -77,11 +97,8 @@ func makeTwoLookups(_ object: FilePath, _ set: BindingSet, _ receiver: Receiver)
             "bpf(BPF_MAP_UPDATE_ELEM)",
             bpf_map_update_elem(
                 map("destinations"), destination, native(UInt32(index)) + native(UInt32(index)), UInt64(BPF_ANY)))
-        let socket = UInt64(receiver.sockets[kind]?.rawValue ?? -1)
-        try done(
-            "bpf(BPF_MAP_UPDATE_ELEM)",
-            bpf_map_update_elem(map("sockets"), native(UInt32(index)), native(socket), UInt64(BPF_ANY)))
     }
+    try putSockets(receiver, into: map("sockets"))
     return bpf_program__fd(bpf_object__next_program(loaded, nil))
 }
 

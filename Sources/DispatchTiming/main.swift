@@ -49,10 +49,13 @@ do {
         let set = sets.count == 1 ? sets[0] : BindingSet(joining: sets)
         if size == comparedSize {
             contestants.append(Contestant(shape: .none, count: 0, set: set, programs: [:]))
-            contestants.append(
-                Contestant(
-                    shape: .empty, count: 0, set: set,
-                    programs: Dictionary(uniqueKeysWithValues: Kind.all.map { ($0, pass) })))
+            let assign = try makeAssignment(objects.appending("assign.bpf.o"), receiver)
+            for (shape, program) in [(Contestant.Shape.empty, pass), (.assign, assign)] {
+                contestants.append(
+                    Contestant(
+                        shape: shape, count: 0, set: set,
+                        programs: Dictionary(uniqueKeysWithValues: Kind.all.map { ($0, program) })))
+            }
         }
         contestants.append(Contestant(shape: .ours, count: size, set: set, programs: ours))
         contestants.append(Contestant(shape: .two, count: size, set: set, programs: two))
