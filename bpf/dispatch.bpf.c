@@ -3,12 +3,18 @@
 // The dispatcher: (protocol, prefix, port range) -> label -> socket.
 //
 // The most specific prefix that has a matching port range wins, then the narrowest range. User space
-// flattens that into the trie: each node carries every interval that holds for its prefix, those it
-// inherits included, so one longest-prefix match and one search among disjoint intervals decide,
-// however many bindings there are.
+// flattens that into a hash table of prefixes: each carries every interval that holds for it, those it
+// inherits included, so one longest match and one search among disjoint intervals decide, however many
+// bindings there are.
 //
-// A set of bindings is a generation: a trie, and the intervals that do not fit into its nodes. A lookup
-// reads once which of the two generations is in force, so it sees all of one set or all of the other.
+// The longest match is a binary search among the lengths that prefixes have (Waldvogel and others, "Scalable High Speed IP
+// Routing Lookups", 1997): where a longer prefix may match, user space has put a marker at the lengths that
+// the search comes through, with the intervals that hold there. So a lookup takes one step where all prefixes of a
+// protocol and family are equally long, two for up to three lengths, and no more than eight for IPv6's 129. The kernel's own
+// trie takes a step for nearly each bit that tells prefixes apart, and a call besides.
+//
+// A set of bindings is a generation: a table, the plan of the search, and the intervals that do not fit into the table. A
+// lookup reads once which of the two generations is in force, so it sees all of one set or all of the other.
 //
 // It loads on Linux 5.10: bounded loops, and nothing that needs the kernel's own BTF.
 
@@ -21,10 +27,17 @@
 #define AF_INET 2
 
 #define GENERATIONS 2
-// In a node of the trie, which fills the 96 bytes that the kernel allocates for it. More are elsewhere.
+// In a node of the table, which is as large as a cache line with them. More are elsewhere.
 #define INTERVALS_INLINE 3
 // An interval has a port at least, so no set has more than 2^16.
 #define SEARCH_STEPS 17
+
+// Of a binary search among 129 lengths, 0 to 128.
+#define LENGTH_STEPS 8
+// Of all kinds, rounded up to a power of two: 33 lengths twice and 129 twice, and number 0, which is none.
+#define STEPS 512
+// User space makes the table so that no node is further from its place.
+#define PROBES 16
 
 // SocketLookup checks the maps' sizes against its own idea of them.
 #define LABELS 4096
@@ -39,15 +52,6 @@
 
 #define COUNTERS_SHIFT 10
 #define CHUNKS 2048
-
-struct prefix {
-	__u32 length; // in bits, counted from `protocol`
-	__u8 protocol;
-	// The family keeps ::/0 from matching IPv4, which it would if IPv4 were stored as ::ffff:0:0/96.
-	__u8 family;
-	__u16 zero;
-	__u8 address[16]; // network order; IPv4 in the first four bytes
-};
 
 struct interval {
 	__u16 first;
@@ -64,13 +68,37 @@ struct intervals {
 	struct interval at[INTERVALS_INLINE];
 };
 
+// A prefix, or a marker. The table has it at the place that its hash names, or not far behind; what is behind an unused
+// node, whose tag is 0, is not of the same place.
+struct node {
+	__u64 address[2]; // in network order, in memory; IPv4 in the first four bytes
+	__u32 tag;        // see tag()
+	struct intervals intervals;
+	__u64 unused;
+};
+
+// A step of the search: whether there is a node with this many bits of the address.
+struct step {
+	__u64 mask[2];
+	__u16 deeper;  // the number of the next step if there is one
+	__u16 shallower; // and if not
+	__u32 length;
+};
+
+struct plan {
+	__u32 mask; // of hashes: the table has places for one more
+	__u16 first[KINDS]; // the numbers of the steps to begin with
+	__u32 unused;
+	struct step steps[STEPS];
+};
+
 // The types of maps in maps have sizes, since the compiler leaves types of theirs out of the object.
-struct trie {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 1 << 20);
-	__uint(key_size, sizeof(struct prefix));
-	__uint(value_size, sizeof(struct intervals));
+struct table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_INNER_MAP); // of any size
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct node));
 };
 
 struct ranges {
@@ -99,8 +127,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, GENERATIONS);
 	__type(key, __u32);
-	__array(values, struct trie);
-} tries SEC(".maps");
+	__array(values, struct table);
+} tables SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GENERATIONS);
+	__type(key, __u32);
+	__type(value, struct plan);
+} plans SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
@@ -198,6 +233,16 @@ static __always_inline __u32 flow_hash(struct bpf_sk_lookup *ctx, const __u32 *l
 	return mix(hash, hash >> 13);
 }
 
+// Of a prefix with that many bits; never 0.
+static __always_inline __u32 tag(__u32 kind, __u32 length) { return length << 8 | (kind + 1); }
+
+static __always_inline __u32 place(__u64 high, __u64 low, __u32 tag)
+{
+	__u64 hash = high * 0x9E3779B97F4A7C15 + low * 0xC2B2AE3D27D4EB4F + tag * 0x165667B19E3779F9;
+	hash ^= hash >> 32;
+	return hash * 0xD6E8FEB86659FD93 >> 32;
+}
+
 static __always_inline long assign(struct bpf_sk_lookup *ctx, __u32 slot)
 {
 	struct bpf_sock *sk = bpf_map_lookup_elem(&sockets, &slot);
@@ -207,6 +252,34 @@ static __always_inline long assign(struct bpf_sk_lookup *ctx, __u32 slot)
 	long error = bpf_sk_assign(ctx, sk, 0);
 	bpf_sk_release(sk);
 	return error;
+}
+
+// The intervals of the longest prefix that contains the address; NULL without any.
+static __always_inline struct intervals *longest(struct plan *plan, void *table, __u32 kind, const __u32 *words)
+{
+	__u64 address[2];
+	__builtin_memcpy(address, words, sizeof(address));
+	struct intervals *found = NULL;
+	__u32 at = plan->first[kind];
+	for (int i = 0; i < LENGTH_STEPS && at; i++) {
+		struct step *step = &plan->steps[at & (STEPS - 1)];
+		__u64 high = address[0] & step->mask[0];
+		__u64 low = address[1] & step->mask[1];
+		__u32 wanted = tag(kind, step->length);
+		__u32 index = place(high, low, wanted) & plan->mask;
+		at = step->shallower;
+		for (int probe = 0; probe < PROBES; probe++, index++) {
+			struct node *node = bpf_map_lookup_elem(table, &index);
+			if (!node || !node->tag)
+				break;
+			if (node->tag == wanted && node->address[0] == high && node->address[1] == low) {
+				found = &node->intervals;
+				at = step->deeper;
+				break;
+			}
+		}
+	}
+	return found;
 }
 
 SEC("sk_lookup")
@@ -221,15 +294,11 @@ int dispatch(struct bpf_sk_lookup *ctx)
 
 	// Read once: it may change between two reads.
 	__u32 generation = *(volatile __u32 *)&in_force->generation;
-	void *trie = bpf_map_lookup_elem(&tries, &generation);
-	if (!trie)
+	struct plan *plan = bpf_map_lookup_elem(&plans, &generation);
+	void *table = bpf_map_lookup_elem(&tables, &generation);
+	if (!plan || !table)
 		return SK_PASS;
 
-	struct prefix key = {
-		.length = 8 * (sizeof(key) - sizeof(key.length)),
-		.protocol = ctx->protocol,
-		.family = ctx->family,
-	};
 	// The other family's words read as zero. (A branch on the family would let the compiler merge the
 	// loads into one through a computed pointer, which the verifier refuses.)
 	__u32 words[4] = {
@@ -238,9 +307,8 @@ int dispatch(struct bpf_sk_lookup *ctx)
 		ctx->local_ip6[2],
 		ctx->local_ip6[3],
 	};
-	__builtin_memcpy(key.address, words, sizeof(words));
-
-	struct intervals *found = bpf_map_lookup_elem(trie, &key);
+	__u32 kind = (ctx->protocol == IPPROTO_UDP ? 2 : 0) + (ctx->family == AF_INET ? 0 : 1);
+	struct intervals *found = longest(plan, table, kind, words);
 	if (!found)
 		return SK_PASS;
 
@@ -292,7 +360,6 @@ int dispatch(struct bpf_sk_lookup *ctx)
 	if (!counter || !label)
 		return otherwise;
 
-	__u32 kind = (ctx->protocol == IPPROTO_UDP ? 2 : 0) + (ctx->family == AF_INET ? 0 : 1);
 	struct sharing *sharing = &label->kinds[kind];
 	__u32 slots = sharing->slots;
 	__u32 base = (number * KINDS + kind) * SLOTS;

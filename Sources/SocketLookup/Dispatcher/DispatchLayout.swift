@@ -4,7 +4,7 @@ import CLinux
 /// The maps' bytes, as `bpf/dispatch.bpf.c` declares them.
 enum DispatchLayout {
     /// Of maps that fit together. Another means that a state cannot be upgraded, only unloaded.
-    static let version: UInt32 = 1
+    static let version: UInt32 = 2
 
     static let labelLimit = 4096
     static let kindCount = 4
@@ -14,9 +14,16 @@ enum DispatchLayout {
     /// 200 MB of them.
     static let intervalLimit = 1 << 24
 
-    static let keySize = 24
+    /// How many places lookups look at for a prefix.
+    static let probeCount = 16
+    private static let stepLimit = 512
+
     static let intervalSize = 12
-    static let nodeSize = intervalsInline * intervalSize
+    private static let keySize = 20
+    private static let stepSize = 24
+    private static let planHead = 16
+    static let nodeSize = keySize + intervalsInline * intervalSize + 8
+    static let planSize = planHead + stepLimit * stepSize
     static let counterSize = 24
     static let totalSize = 8 + counterSize
     static let sharingSize = 12 + Sharing.shareCount
@@ -25,15 +32,26 @@ enum DispatchLayout {
 
     private static let passFlag: UInt32 = 1 << 31
 
-    /// Struct prefix.
-    static func key(_ key: BindingTable.Key) -> [UInt8] {
-        // The length counts the bytes of protocol, family and the two that are zero.
-        var bytes = native(UInt32(32 + key.prefix.length))
-        bytes.append(UInt8(key.protocol.number))
-        bytes.append(UInt8(key.prefix.family.domain))
-        bytes += [0, 0]
-        bytes += key.prefix.address.networkBytes
-        return bytes + [UInt8](repeating: 0, count: keySize - bytes.count)
+    /// Struct plan.
+    static func plan(_ table: PrefixTable) -> [UInt8] {
+        var bytes = native(table.mask) + table.first.flatMap { native(UInt16($0)) } + native(UInt32(0))
+        // Number 0 is none.
+        bytes += [UInt8](repeating: 0, count: stepSize)
+        for step in table.steps {
+            let ones = step.length == 0 ? 0 : UInt128.max << UInt128(128 - step.length)
+            bytes += native(ones.bigEndian)
+            bytes += native(UInt16(step.deeper)) + native(UInt16(step.shallower)) + native(UInt32(step.length))
+        }
+        return bytes + [UInt8](repeating: 0, count: planSize - bytes.count)
+    }
+
+    /// Struct node.
+    static func appendNode(_ key: PrefixTable.Key, _ intervals: [UInt8], to bytes: inout [UInt8]) {
+        withUnsafeBytes(of: key.high) { bytes += $0 }
+        withUnsafeBytes(of: key.low) { bytes += $0 }
+        withUnsafeBytes(of: key.tag) { bytes += $0 }
+        bytes += intervals
+        withUnsafeBytes(of: UInt64(0)) { bytes += $0 }
     }
 
     /// Struct interval.
@@ -43,14 +61,14 @@ enum DispatchLayout {
     }
 
     /// Struct intervals, of no more than fit.
-    static func node(_ intervals: [[UInt8]]) -> [UInt8] {
+    static func intervals(_ intervals: [[UInt8]]) -> [UInt8] {
         let unused = native(UInt16(1)) + native(UInt16(0)) + native(UInt32(0)) + native(UInt32(0))
         return Array((intervals + Array(repeating: unused, count: intervalsInline - intervals.count)).joined())
     }
 
     /// Struct intervals, of more.
-    static func node(elsewhereFrom start: UInt32, count: UInt32) -> [UInt8] {
-        node([native(UInt16.max) + native(UInt16(0)) + native(start) + native(count)])
+    static func intervals(elsewhereFrom start: UInt32, count: UInt32) -> [UInt8] {
+        intervals([native(UInt16.max) + native(UInt16(0)) + native(start) + native(count)])
     }
 
     /// The index of a struct sharing in a struct label.

@@ -6,7 +6,7 @@ import SystemPackage
 /// The maps of a dispatcher, whether of a program loaded here or pinned by another process.
 final class DispatchMaps {
     enum Name: String, CaseIterable {
-        case tries, ranges, counters, totals, control, labels, sockets
+        case tables, plans, ranges, counters, totals, control, labels, sockets
         case firstCounters = "first_counters"
     }
 
@@ -66,7 +66,8 @@ final class DispatchMaps {
         typealias Layout = DispatchLayout
         let (type, key, value, count): (bpf_map_type, Int, Int, Int) =
             switch name {
-            case .tries, .ranges: (BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2)
+            case .tables, .ranges: (BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 2)
+            case .plans: (BPF_MAP_TYPE_ARRAY, 4, Layout.planSize, 2)
             case .counters: (BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, Layout.chunkLimit)
             case .firstCounters:
                 (BPF_MAP_TYPE_PERCPU_ARRAY, 4, Layout.counterSize, Layout.countersPerChunk)

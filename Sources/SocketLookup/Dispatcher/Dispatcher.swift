@@ -14,8 +14,6 @@ public final class Dispatcher {
     private let maps: DispatchMaps
     private var table = BindingTable()
     private var index: UInt32 = 0
-    // Made with the first binding.
-    private var generation: Generation?
     // Never given back: a number that returned under another label could lead a packet astray that is
     // between the two maps.
     private var numbers: [String: UInt32] = [:]
@@ -109,46 +107,22 @@ public final class Dispatcher {
         countersUsed += 1
     }
 
-    /// One element is changed where it is; more are changed by another generation.
+    /// A changed set is another generation; there is none without an effect.
     private func apply(_ changes: [BindingTable.Change]) throws(SocketLookupError) {
-        let effective = changes.filter { $0.old?.table != $0.new?.table }
-        if effective.count == 1, let change = effective.first, generation != nil,
-            change.new.map({ generation?.hasRoom(for: $0.table) ?? false }) ?? true
-        {
-            if let new = change.new {
-                // Intervals outside the nodes are put where lookups find them when there are any.
-                try generation?.write(change.key, new.table, numbers: numbers) { ranges throws(SocketLookupError) in
-                    try maps.set(index, of: .ranges, to: DispatchLayout.native(ranges))
-                }
-            } else {
-                try generation?.remove(change.key)
-            }
-            return table.commit(changes)
-        }
         var changed = table
         changed.commit(changes)
-        if !effective.isEmpty { try replace(by: changed) }
+        if changes.contains(where: { $0.old?.table != $0.new?.table }) { try replace(by: changed) }
         table = changed
     }
 
     private func replace(by table: BindingTable) throws(SocketLookupError) {
-        let elements = table.elements
-        let elsewhere = elements.map(\.table.intervals.count).filter { $0 > DispatchLayout.intervalsInline }
-        // As much again for changes to come, so that they seldom end here.
-        var next = try Generation(elsewhere: 2 * elsewhere.reduce(0, +) + 256)
-        for (key, table) in elements { try next.write(key, table, numbers: numbers) }
-        guard generation != nil else {
-            try next.put(index, in: maps)
-            generation = consume next
-            return
-        }
         let other = 1 - index
-        try next.put(other, in: maps)
+        let elements = table.elements
+        if !elements.isEmpty { try Generation(elements, numbers: numbers).put(other, in: maps) }
         try maps.setGeneration(other)
         try maps.waitForLookups()
-        try maps.clear(index, of: .tries)
+        try maps.clear(index, of: .tables)
         try maps.clear(index, of: .ranges)
         index = other
-        generation = consume next
     }
 }

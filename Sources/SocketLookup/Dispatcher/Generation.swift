@@ -2,100 +2,113 @@ import Addressing
 import CLinux
 import Glibc
 
-/// A set of bindings in the kernel's form: a trie, and the intervals that do not fit into its nodes.
+/// A set of bindings in the kernel's form: a hash table of prefixes, the plan of the search in it, and the intervals that
+/// do not fit into its nodes.
 ///
 /// Its maps belong to the dispatcher once it has been put there; this has only descriptors, until it goes.
 struct Generation: ~Copyable {
-    let trie: Int32
-    let ranges: Int32
-    let rangesRoom: Int
-    /// Before which elements of `ranges` are in use.
-    private(set) var rangesUsed = 0
+    private let table: Int32
+    /// Nil if all intervals fit into the nodes.
+    private let ranges: Int32?
+    private let plan: [UInt8]
 
-    /// An empty one, with room for `elsewhere` intervals outside the nodes.
-    init(elsewhere: Int) throws(SocketLookupError) {
-        let trie = try Generation.makeTrie()
-        let room = max(1, elsewhere)
-        let ranges: Int32
+    // The kernel copies this many at a time.
+    private static let batch = 4096
+
+    /// - Parameter elements: Wider prefixes before those in them.
+    init(
+        _ elements: [(key: BindingTable.Key, table: PortTable)], numbers: [String: UInt32]
+    ) throws(SocketLookupError) {
+        let prefixes = PrefixTable(elements.map(\.key))
+        var nodes: [[UInt8]] = []
+        nodes.reserveCapacity(elements.count)
+        var elsewhere: [[UInt8]] = []
+        for (_, table) in elements {
+            let intervals = table.intervals.map { DispatchLayout.interval($0, number: numbers[$0.target.label] ?? 0) }
+            if intervals.count <= DispatchLayout.intervalsInline {
+                nodes.append(DispatchLayout.intervals(intervals))
+            } else {
+                nodes.append(
+                    DispatchLayout.intervals(elsewhereFrom: UInt32(elsewhere.count), count: UInt32(intervals.count)))
+                elsewhere += intervals
+            }
+        }
+        let ranges: Int32? = elsewhere.isEmpty ? nil : try Generation.makeRanges(elsewhere)
         do throws(SocketLookupError) {
-            ranges = try Generation.makeRanges(room: room)
+            table = try Generation.makeTable(prefixes, nodes)
         } catch {
-            close(trie)
+            if let ranges { close(ranges) }
             throw error
         }
-        self.trie = trie
         self.ranges = ranges
-        rangesRoom = room
+        plan = DispatchLayout.plan(prefixes)
     }
 
     deinit {
-        close(trie)
-        close(ranges)
-    }
-
-    /// Whether a table can be written without disturbing those that are there.
-    func hasRoom(for table: PortTable) -> Bool {
-        table.intervals.count <= DispatchLayout.intervalsInline || rangesUsed + table.intervals.count <= rangesRoom
-    }
-
-    /// Writes one element in one step: intervals outside the node are written before the node names them, where
-    /// nothing was before.
-    ///
-    /// - Parameter usingRanges: Called with the map of intervals before a node names the first of them.
-    mutating func write(
-        _ key: BindingTable.Key, _ table: PortTable, numbers: [String: UInt32],
-        usingRanges: (Int32) throws(SocketLookupError) -> Void = { (_) throws(SocketLookupError) in }
-    ) throws(SocketLookupError) {
-        let intervals = table.intervals.map { DispatchLayout.interval($0, number: numbers[$0.target.label] ?? 0) }
-        var node: [UInt8]
-        if intervals.count <= DispatchLayout.intervalsInline {
-            node = DispatchLayout.node(intervals)
-        } else {
-            for (offset, interval) in intervals.enumerated() {
-                var index = UInt32(rangesUsed + offset)
-                try checked("bpf(BPF_MAP_UPDATE_ELEM)", "binding ports of \(key.protocol.rawValue) \(key.prefix)") {
-                    bpf_map_update_elem(ranges, &index, interval, UInt64(BPF_ANY))
-                }
-            }
-            if rangesUsed == 0 { try usingRanges(ranges) }
-            node = DispatchLayout.node(elsewhereFrom: UInt32(rangesUsed), count: UInt32(intervals.count))
-            rangesUsed += intervals.count
-        }
-        try checked("bpf(BPF_MAP_UPDATE_ELEM)", "binding ports of \(key.protocol.rawValue) \(key.prefix)") {
-            bpf_map_update_elem(trie, DispatchLayout.key(key), node, UInt64(BPF_ANY))
-        }
-    }
-
-    func remove(_ key: BindingTable.Key) throws(SocketLookupError) {
-        try checked("bpf(BPF_MAP_DELETE_ELEM)", "unbinding the last ports of \(key.protocol.rawValue) \(key.prefix)") {
-            bpf_map_delete_elem(trie, DispatchLayout.key(key))
-        }
+        close(table)
+        if let ranges { close(ranges) }
     }
 
     /// Puts it into a dispatcher's maps, where it has no effect before it is in force.
     func put(_ index: UInt32, in maps: DispatchMaps) throws(SocketLookupError) {
-        if rangesUsed > 0 { try maps.set(index, of: .ranges, to: DispatchLayout.native(ranges)) }
-        try maps.set(index, of: .tries, to: DispatchLayout.native(trie))
+        try maps.set(index, of: .plans, to: plan)
+        if let ranges { try maps.set(index, of: .ranges, to: DispatchLayout.native(ranges)) }
+        try maps.set(index, of: .tables, to: DispatchLayout.native(table))
     }
 
-    private static func makeTrie() throws(SocketLookupError) -> Int32 {
-        var options = bpf_map_create_opts()
-        options.sz = MemoryLayout<bpf_map_create_opts>.size
-        options.map_flags = UInt32(BPF_F_NO_PREALLOC)
-        return try checked("bpf(BPF_MAP_CREATE)", "making a trie for bindings") {
-            bpf_map_create(
-                BPF_MAP_TYPE_LPM_TRIE, "trie", UInt32(DispatchLayout.keySize), UInt32(DispatchLayout.nodeSize), 1 << 20,
-                &options)
+    private static func makeTable(_ prefixes: PrefixTable, _ nodes: [[UInt8]]) throws(SocketLookupError) -> Int32 {
+        let map = try make("table", "prefixes", size: DispatchLayout.nodeSize, count: prefixes.places.count)
+        let none = DispatchLayout.intervals([])
+        do throws(SocketLookupError) {
+            // Those that are not in use are zero already.
+            let used = prefixes.places.indices.filter { prefixes.places[$0] >= 0 }
+            try fill(map, "writing prefixes", indices: used) { place, bytes in
+                let key = Int(prefixes.places[place])
+                let intervals = prefixes.elements[key].map { nodes[Int($0)] } ?? none
+                DispatchLayout.appendNode(prefixes.keys[key], intervals, to: &bytes)
+            }
+        } catch {
+            close(map)
+            throw error
         }
+        return map
     }
 
-    private static func makeRanges(room: Int) throws(SocketLookupError) -> Int32 {
+    private static func makeRanges(_ intervals: [[UInt8]]) throws(SocketLookupError) -> Int32 {
+        let map = try make("ranges", "port ranges", size: DispatchLayout.intervalSize, count: intervals.count)
+        do throws(SocketLookupError) {
+            try fill(map, "writing port ranges", indices: Array(intervals.indices)) { $1 += intervals[$0] }
+        } catch {
+            close(map)
+            throw error
+        }
+        return map
+    }
+
+    private static func make(
+        _ name: String, _ what: String, size: Int, count: Int
+    ) throws(SocketLookupError) -> Int32 {
         var options = bpf_map_create_opts()
         options.sz = MemoryLayout<bpf_map_create_opts>.size
         options.map_flags = UInt32(BPF_F_INNER_MAP)
-        return try checked("bpf(BPF_MAP_CREATE)", "making room for \(room) port ranges") {
-            bpf_map_create(
-                BPF_MAP_TYPE_ARRAY, "ranges", 4, UInt32(DispatchLayout.intervalSize), UInt32(room), &options)
+        return try checked("bpf(BPF_MAP_CREATE)", "making room for \(count) \(what)") {
+            bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, UInt32(size), UInt32(count), &options)
+        }
+    }
+
+    /// Writes elements, many with one call.
+    private static func fill(
+        _ map: Int32, _ doing: String, indices: [Int], _ append: (Int, inout [UInt8]) -> Void
+    ) throws(SocketLookupError) {
+        var start = 0
+        while start < indices.count {
+            let end = min(start + batch, indices.count)
+            var keys = indices[start..<end].map { UInt32($0) }
+            var values: [UInt8] = []
+            for index in indices[start..<end] { append(index, &values) }
+            var count = UInt32(keys.count)
+            try checked("bpf(BPF_MAP_UPDATE_BATCH)", doing) { bpf_map_update_batch(map, &keys, values, &count, nil) }
+            start = end
         }
     }
 }

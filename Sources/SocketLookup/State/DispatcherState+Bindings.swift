@@ -113,13 +113,8 @@ extension DispatcherState {
         do throws(SocketLookupError) {
             try Pins.pin(records, at: location.state.appending("records-\(other)"))
             ControlStep.replacePinnedRecords.done()
-            // An empty set has no trie: a lookup ends there.
-            if !elements.isEmpty {
-                let elsewhere = elements.map(\.table.intervals.count).filter { $0 > DispatchLayout.intervalsInline }
-                var generation = try Generation(elsewhere: elsewhere.reduce(0, +))
-                for (key, table) in elements { try generation.write(key, table, numbers: numbers) }
-                try generation.put(other, in: maps)
-            }
+            // An empty set has no table: a lookup ends there.
+            if !elements.isEmpty { try Generation(elements, numbers: numbers).put(other, in: maps) }
             ControlStep.replacePutTrie.done()
             try maps.setGeneration(other)
         } catch {

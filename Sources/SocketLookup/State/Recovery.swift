@@ -48,7 +48,7 @@ enum Recovery {
     static func hasOtherGeneration(_ maps: DispatchMaps, in state: FilePath) throws(SocketLookupError) -> Bool {
         let other = 1 - (try maps.generation())
         if Pins.exists(state.appending("records-\(other)")) { return true }
-        if try maps.element(other, of: .tries, size: 4) != nil { return true }
+        if try maps.element(other, of: .tables, size: 4) != nil { return true }
         return try maps.element(other, of: .ranges, size: 4) != nil
     }
 
@@ -59,7 +59,7 @@ enum Recovery {
         let other = 1 - (try maps.generation())
         // A lookup that began before the change may still be there.
         try maps.waitForLookups()
-        try maps.clear(other, of: .tries)
+        try maps.clear(other, of: .tables)
         try maps.clear(other, of: .ranges)
         ControlStep.replaceRetiredTrie.done()
         try Pins.remove(state.appending("records-\(other)"))

@@ -79,7 +79,7 @@ extension KernelTests {
             #expect(try AttachedPrograms(of: place.namespace.descriptor).count == 0)
         }
 
-        @Test("an unload works whatever is missing", arguments: ["info", "names", "tries", "program"])
+        @Test("an unload works whatever is missing", arguments: ["info", "names", "tables", "program"])
         func unloadingWhatIsBroken(missing: String) async throws {
             let place = try await PinnedDispatcher()
             defer { place.close() }
