@@ -38,6 +38,8 @@
 #define STEPS 512
 // User space makes the table so that no node is further from its place.
 #define PROBES 16
+// Of 64 bits each.
+#define FILTER_WORDS 8192
 
 // SocketLookup checks the maps' sizes against its own idea of them.
 #define LABELS 4096
@@ -88,8 +90,11 @@ struct step {
 struct plan {
 	__u32 mask; // of hashes: the table has places for one more
 	__u16 first[KINDS]; // the numbers of the steps to begin with
-	__u32 unused;
+	// Of hashes. A bit of the filter is set if a node has a hash with it, so most nodes that are not there cost no
+	// look into the table.
+	__u32 filter_mask;
 	struct step steps[STEPS];
+	__u64 filter[FILTER_WORDS];
 };
 
 // The types of maps in maps have sizes, since the compiler leaves types of theirs out of the object.
@@ -236,11 +241,12 @@ static __always_inline __u32 flow_hash(struct bpf_sk_lookup *ctx, const __u32 *l
 // Of a prefix with that many bits; never 0.
 static __always_inline __u32 tag(__u32 kind, __u32 length) { return length << 8 | (kind + 1); }
 
-static __always_inline __u32 place(__u64 high, __u64 low, __u32 tag)
+// The upper half names a place in the table, and the lower one a bit of the filter.
+static __always_inline __u64 prefix_hash(__u64 high, __u64 low, __u32 tag)
 {
 	__u64 hash = high * 0x9E3779B97F4A7C15 + low * 0xC2B2AE3D27D4EB4F + tag * 0x165667B19E3779F9;
 	hash ^= hash >> 32;
-	return hash * 0xD6E8FEB86659FD93 >> 32;
+	return hash * 0xD6E8FEB86659FD93;
 }
 
 static __always_inline long assign(struct bpf_sk_lookup *ctx, __u32 slot)
@@ -266,8 +272,12 @@ static __always_inline struct intervals *longest(struct plan *plan, void *table,
 		__u64 high = address[0] & step->mask[0];
 		__u64 low = address[1] & step->mask[1];
 		__u32 wanted = tag(kind, step->length);
-		__u32 index = place(high, low, wanted) & plan->mask;
+		__u64 hash = prefix_hash(high, low, wanted);
+		__u32 bit = (__u32)hash >> 13 & plan->filter_mask;
 		at = step->shallower;
+		if (!(plan->filter[bit / 64 & (FILTER_WORDS - 1)] >> bit % 64 & 1))
+			continue;
+		__u32 index = hash >> 32 & plan->mask;
 		for (int probe = 0; probe < PROBES; probe++, index++) {
 			struct node *node = bpf_map_lookup_elem(table, &index);
 			if (!node || !node->tag)
@@ -351,6 +361,8 @@ int dispatch(struct bpf_sk_lookup *ctx)
 	struct counter *counter;
 	if (chunk == 0) {
 		counter = bpf_map_lookup_elem(&first_counters, &within);
+		// Keeps the compiler from making one call of the two, of either map, which the kernel could not put in line.
+		asm volatile("" : "+r"(counter));
 	} else {
 		void *counts = bpf_map_lookup_elem(&counters, &chunk);
 		counter = counts ? bpf_map_lookup_elem(counts, &within) : NULL;

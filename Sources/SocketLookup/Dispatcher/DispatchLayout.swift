@@ -16,6 +16,7 @@ enum DispatchLayout {
 
     /// How many places lookups look at for a prefix.
     static let probeCount = 16
+    static let filterWords = 8192
     private static let stepLimit = 512
 
     static let intervalSize = 12
@@ -23,7 +24,7 @@ enum DispatchLayout {
     private static let stepSize = 24
     private static let planHead = 16
     static let nodeSize = keySize + intervalsInline * intervalSize + 8
-    static let planSize = planHead + stepLimit * stepSize
+    static let planSize = planHead + stepLimit * stepSize + filterWords * 8
     static let counterSize = 24
     static let totalSize = 8 + counterSize
     static let sharingSize = 12 + Sharing.shareCount
@@ -34,7 +35,7 @@ enum DispatchLayout {
 
     /// Struct plan.
     static func plan(_ table: PrefixTable) -> [UInt8] {
-        var bytes = native(table.mask) + table.first.flatMap { native(UInt16($0)) } + native(UInt32(0))
+        var bytes = native(table.mask) + table.first.flatMap { native(UInt16($0)) } + native(table.filterMask)
         // Number 0 is none.
         bytes += [UInt8](repeating: 0, count: stepSize)
         for step in table.steps {
@@ -42,6 +43,8 @@ enum DispatchLayout {
             bytes += native(ones.bigEndian)
             bytes += native(UInt16(step.deeper)) + native(UInt16(step.shallower)) + native(UInt32(step.length))
         }
+        bytes += [UInt8](repeating: 0, count: planHead + stepLimit * stepSize - bytes.count)
+        bytes += table.filter.flatMap { native($0) }
         return bytes + [UInt8](repeating: 0, count: planSize - bytes.count)
     }
 

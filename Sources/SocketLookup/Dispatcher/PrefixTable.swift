@@ -21,13 +21,17 @@ struct PrefixTable: Sendable {
             tag = UInt32(length) << 8 | UInt32(DispatchLayout.kind(key.protocol, key.prefix.family) + 1)
         }
 
-        /// Where it belongs, before the mask.
-        var place: UInt32 {
+        /// The upper half, with the mask, is where it belongs; of the lower half, the upper 19 bits, with the filter's mask,
+        /// are its bit in the filter.
+        var hash: UInt64 {
             var hash = high &* 0x9E37_79B9_7F4A_7C15 &+ low &* 0xC2B2_AE3D_27D4_EB4F
             hash = hash &+ UInt64(tag) &* 0x1656_67B1_9E37_79F9
             hash ^= hash >> 32
-            return UInt32(truncatingIfNeeded: (hash &* 0xD6E8_FEB8_6659_FD93) >> 32)
+            return hash &* 0xD6E8_FEB8_6659_FD93
         }
+
+        var place: UInt32 { UInt32(truncatingIfNeeded: hash >> 32) }
+        var filterBit: UInt32 { UInt32(truncatingIfNeeded: hash) >> 13 }
     }
 
     /// Of the search for a length. Numbers begin at 1; 0 ends the search.
@@ -50,6 +54,11 @@ struct PrefixTable: Sendable {
     /// For each place, which of the keys is there, or -1.
     private(set) var places: [Int32] = []
 
+    /// Of hashes.
+    private(set) var filterMask: UInt32 = 0
+    /// The bits that keys have, in words of 64.
+    private(set) var filter: [UInt64] = []
+
     /// - Parameter prefixes: In ascending order, so that each comes right before those that lie in it.
     init(_ prefixes: [BindingTable.Key]) {
         planSearches(prefixes)
@@ -57,6 +66,7 @@ struct PrefixTable: Sendable {
         var size = 16
         while size < 2 * keys.count { size *= 2 }
         while !place(size) { size *= 2 }
+        makeFilter()
     }
 
     /// The element that a search ends with; for tests.
@@ -66,6 +76,11 @@ struct PrefixTable: Sendable {
         while step > 0 {
             let key = Key(address, length: steps[step - 1].length)
             let start = Int(key.place & mask)
+            let bit = Int(key.filterBit & filterMask)
+            guard filter[bit / 64] >> UInt64(bit % 64) & 1 == 1 else {
+                step = steps[step - 1].shallower
+                continue
+            }
             let near = places[start..<start + DispatchLayout.probeCount].prefix { $0 >= 0 }
             if let index = near.first(where: { keys[Int($0)] == key }) {
                 found = elements[Int(index)].map(Int.init)
@@ -121,6 +136,19 @@ struct PrefixTable: Sendable {
             keys.append(Key(key, length: key.prefix.length))
             elements.append(Int32(index))
             path.append((key, Int32(index)))
+        }
+    }
+
+    /// Where keys are too many for it, all have the one bit that everything has.
+    private mutating func makeFilter() {
+        var bits = 64
+        while bits < 16 * keys.count, bits < 64 * DispatchLayout.filterWords { bits *= 2 }
+        if bits < 4 * keys.count { bits = 1 }
+        filterMask = UInt32(bits - 1)
+        filter = [UInt64](repeating: 0, count: (bits + 63) / 64)
+        for key in keys {
+            let bit = Int(key.filterBit & filterMask)
+            filter[bit / 64] |= 1 << UInt64(bit % 64)
         }
     }
 
