@@ -4,7 +4,7 @@ KERNELS ?= 5.10 6.1 6.12 7.3
 LAB     := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: lab build test vm-test sabotage bench-dns bench-addresses differences format format-check clean help
+.PHONY: lab build test vm-test sabotage bench-dns bench-addresses bench-dispatch differences format format-check clean help
 
 ## lab: set up, build, fetch one long-term kernel (or KERNEL=…), run every fixture, print the result
 lab: build
@@ -40,6 +40,12 @@ bench-addresses:
 	@scripts/setup
 	@swift build -c release --product AddressTiming >&2
 	@.build/release/AddressTiming
+
+## bench-dispatch: nanoseconds per lookup and per packet of the dispatcher, and of others beside it (root)
+bench-dispatch:
+	@scripts/setup
+	@swift build -c release --product DispatchTiming >&2
+	@scripts/bench-dispatch
 
 ## differences: print docs/differences.md anew from the catalogue
 differences: build

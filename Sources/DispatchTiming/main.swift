@@ -30,7 +30,7 @@ do {
     let pass = try done("bpf(BPF_PROG_LOAD)", clinux_bpf_load_pass())
 
     var contestants: [Contestant] = []
-    line("changes, ms".padded(24), ["replace", "bind 1", "unbind 1"].map { $0.aligned(12) }.joined())
+    line("changes, ms (processor)".padded(24), ["replace", "bind 1", "unbind 1"].map { $0.aligned(16) }.joined())
     for size in sizes {
         let kinds = size == 1 ? Kind.all : [Kind.all[0]]
         var (ours, two): ([Kind: Int32], [Kind: Int32]) = ([:], [:])
@@ -59,8 +59,12 @@ do {
         }
         contestants.append(Contestant(shape: .ours, count: size, set: set, programs: ours))
         contestants.append(Contestant(shape: .two, count: size, set: set, programs: two))
-        let middle = [\ChangeTimes.replacing, \.binding, \.unbinding].map { path in median(times.map { $0[keyPath: path] }) }
-        line("\(size) bindings".padded(24), middle.map { $0.tenths.aligned(12) }.joined())
+        let middle = [\ChangeTimes.replacing, \.binding, \.unbinding].map { change in
+            let elapsed = median(times.map { $0[keyPath: change].elapsed })
+            let processor = median(times.map { $0[keyPath: change].processor })
+            return "\(Int(elapsed.rounded())) (\(Int(processor.rounded())))"
+        }
+        line("\(size) bindings".padded(24), middle.map { $0.aligned(16) }.joined())
     }
     let order = Contestant.Shape.allCases
     contestants.sort {

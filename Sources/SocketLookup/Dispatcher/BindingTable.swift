@@ -6,7 +6,7 @@ import Addressing
 /// match alone would stop at a prefix that has no range for the port, so each node's table holds what it
 /// inherits as well.
 struct BindingTable: Sendable {
-    /// Where bindings can hang: in the kernel's trie, one element.
+    /// Where bindings can hang: in the kernel, one element.
     struct Key: Hashable, Sendable, Comparable {
         var `protocol`: TransportProtocol
         var prefix: Prefix

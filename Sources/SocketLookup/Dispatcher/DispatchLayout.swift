@@ -16,6 +16,8 @@ enum DispatchLayout {
 
     /// How many places lookups look at for a prefix.
     static let probeCount = 16
+    /// Of a binary search among 129 lengths.
+    static let lengthSteps = 8
     static let filterWords = 8192
     private static let stepLimit = 512
 
@@ -23,7 +25,8 @@ enum DispatchLayout {
     private static let keySize = 20
     private static let stepSize = 24
     private static let planHead = 16
-    static let nodeSize = keySize + intervalsInline * intervalSize + 8
+    static let intervalsSize = intervalsInline * intervalSize
+    static let nodeSize = keySize + intervalsSize + 8
     static let planSize = planHead + stepLimit * stepSize + filterWords * 8
     static let counterSize = 24
     static let totalSize = 8 + counterSize
@@ -49,7 +52,7 @@ enum DispatchLayout {
     }
 
     /// Struct node.
-    static func appendNode(_ key: PrefixTable.Key, _ intervals: [UInt8], to bytes: inout [UInt8]) {
+    static func appendNode(_ key: PrefixTable.Key, _ intervals: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
         withUnsafeBytes(of: key.high) { bytes += $0 }
         withUnsafeBytes(of: key.low) { bytes += $0 }
         withUnsafeBytes(of: key.tag) { bytes += $0 }
@@ -58,20 +61,30 @@ enum DispatchLayout {
     }
 
     /// Struct interval.
-    static func interval(_ interval: PortTable.Interval, number: UInt32) -> [UInt8] {
-        native(interval.first) + native(interval.last) + native(interval.target.counter)
-            + native(number | (interval.target.otherwise == .pass ? passFlag : 0))
+    static func append(_ interval: PortTable.Interval, number: UInt32, to bytes: inout [UInt8]) {
+        append(interval.first, interval.last, interval.target.counter, to: &bytes)
+        withUnsafeBytes(of: number | (interval.target.otherwise == .pass ? passFlag : 0)) { bytes += $0 }
     }
 
-    /// Struct intervals, of no more than fit.
-    static func intervals(_ intervals: [[UInt8]]) -> [UInt8] {
-        let unused = native(UInt16(1)) + native(UInt16(0)) + native(UInt32(0)) + native(UInt32(0))
-        return Array((intervals + Array(repeating: unused, count: intervalsInline - intervals.count)).joined())
+    /// Struct interval, so many that are not in use.
+    static func appendUnused(_ count: Int, to bytes: inout [UInt8]) {
+        for _ in 0..<count {
+            append(1, 0, 0, to: &bytes)
+            withUnsafeBytes(of: UInt32(0)) { bytes += $0 }
+        }
     }
 
-    /// Struct intervals, of more.
-    static func intervals(elsewhereFrom start: UInt32, count: UInt32) -> [UInt8] {
-        intervals([native(UInt16.max) + native(UInt16(0)) + native(start) + native(count)])
+    /// Struct intervals, of more than fit.
+    static func append(elsewhereFrom start: UInt32, count: UInt32, to bytes: inout [UInt8]) {
+        append(.max, 0, start, to: &bytes)
+        withUnsafeBytes(of: count) { bytes += $0 }
+        appendUnused(intervalsInline - 1, to: &bytes)
+    }
+
+    private static func append(_ first: UInt16, _ last: UInt16, _ binding: UInt32, to bytes: inout [UInt8]) {
+        withUnsafeBytes(of: first) { bytes += $0 }
+        withUnsafeBytes(of: last) { bytes += $0 }
+        withUnsafeBytes(of: binding) { bytes += $0 }
     }
 
     /// The index of a struct sharing in a struct label.

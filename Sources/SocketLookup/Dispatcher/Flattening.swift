@@ -23,22 +23,34 @@ enum Flattening {
             let key = keys[order[start]]
             var end = start + 1
             while end < order.count, keys[order[end]] == key { end += 1 }
-            var own: [PortRange: Target] = [:]
-            for index in order[start..<end] {
-                let (binding, counter) = bindings[index]
-                if binding.match.prefix.isMapped { throw .mappedPrefix(binding.match) }
-                let target = Target(counter: counter, label: binding.label, otherwise: binding.otherwise)
-                guard own.updateValue(target, forKey: binding.match.ports) == nil else {
-                    throw .duplicate(binding.match)
-                }
-            }
-            if own.count > 1 { try refuseTies(among: order[start..<end].map { bindings[$0].binding }) }
             while let deepest = path.last, !deepest.key.contains(key) { path.removeLast() }
-            let table = PortTable(own, over: path.last?.table ?? PortTable())
+            let table = try self.table(order[start..<end].map { bindings[$0] }, over: path.last?.table)
             path.append((key, table))
             try body(key, table)
             start = end
         }
+    }
+
+    /// Of the bindings of one prefix.
+    private static func table(
+        _ bindings: [(binding: Binding, counter: UInt32)], over inherited: PortTable?
+    ) throws(SocketLookupError) -> PortTable {
+        for (binding, _) in bindings where binding.match.prefix.isMapped { throw .mappedPrefix(binding.match) }
+        func target(_ binding: Binding, _ counter: UInt32) -> Target {
+            Target(counter: counter, label: binding.label, otherwise: binding.otherwise)
+        }
+        // So it is with most of a million.
+        if bindings.count == 1, inherited == nil {
+            return PortTable(bindings[0].binding.match.ports, target(bindings[0].binding, bindings[0].counter))
+        }
+        var own: [PortRange: Target] = [:]
+        for (binding, counter) in bindings {
+            guard own.updateValue(target(binding, counter), forKey: binding.match.ports) == nil else {
+                throw .duplicate(binding.match)
+            }
+        }
+        if own.count > 1 { try refuseTies(among: bindings.map(\.binding)) }
+        return PortTable(own, over: inherited ?? PortTable())
     }
 
     /// Of one prefix, and of no range two.

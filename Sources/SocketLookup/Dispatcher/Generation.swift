@@ -20,17 +20,23 @@ struct Generation: ~Copyable {
         _ elements: [(key: BindingTable.Key, table: PortTable)], numbers: [String: UInt32]
     ) throws(SocketLookupError) {
         let prefixes = PrefixTable(elements.map(\.key))
-        var nodes: [[UInt8]] = []
-        nodes.reserveCapacity(elements.count)
-        var elsewhere: [[UInt8]] = []
+        var nodes: [UInt8] = []
+        nodes.reserveCapacity(elements.count * DispatchLayout.intervalsSize)
+        var elsewhere: [UInt8] = []
         for (_, table) in elements {
-            let intervals = table.intervals.map { DispatchLayout.interval($0, number: numbers[$0.target.label] ?? 0) }
-            if intervals.count <= DispatchLayout.intervalsInline {
-                nodes.append(DispatchLayout.intervals(intervals))
+            let count = table.intervals.count
+            func append(to bytes: inout [UInt8]) {
+                for interval in table.intervals {
+                    DispatchLayout.append(interval, number: numbers[interval.target.label] ?? 0, to: &bytes)
+                }
+            }
+            if count <= DispatchLayout.intervalsInline {
+                append(to: &nodes)
+                DispatchLayout.appendUnused(DispatchLayout.intervalsInline - count, to: &nodes)
             } else {
-                nodes.append(
-                    DispatchLayout.intervals(elsewhereFrom: UInt32(elsewhere.count), count: UInt32(intervals.count)))
-                elsewhere += intervals
+                let start = UInt32(elsewhere.count / DispatchLayout.intervalSize)
+                DispatchLayout.append(elsewhereFrom: start, count: UInt32(count), to: &nodes)
+                append(to: &elsewhere)
             }
         }
         let ranges: Int32? = elsewhere.isEmpty ? nil : try Generation.makeRanges(elsewhere)
@@ -56,15 +62,17 @@ struct Generation: ~Copyable {
         try maps.set(index, of: .tables, to: DispatchLayout.native(table))
     }
 
-    private static func makeTable(_ prefixes: PrefixTable, _ nodes: [[UInt8]]) throws(SocketLookupError) -> Int32 {
+    private static func makeTable(_ prefixes: PrefixTable, _ nodes: [UInt8]) throws(SocketLookupError) -> Int32 {
         let map = try make("table", "prefixes", size: DispatchLayout.nodeSize, count: prefixes.places.count)
-        let none = DispatchLayout.intervals([])
+        var none: [UInt8] = []
+        DispatchLayout.appendUnused(DispatchLayout.intervalsInline, to: &none)
+        let size = DispatchLayout.intervalsSize
         do throws(SocketLookupError) {
             // Those that are not in use are zero already.
             let used = prefixes.places.indices.filter { prefixes.places[$0] >= 0 }
             try fill(map, "writing prefixes", indices: used) { place, bytes in
                 let key = Int(prefixes.places[place])
-                let intervals = prefixes.elements[key].map { nodes[Int($0)] } ?? none
+                let intervals = prefixes.elements[key].map { nodes[Int($0) * size..<(Int($0) + 1) * size] } ?? none[...]
                 DispatchLayout.appendNode(prefixes.keys[key], intervals, to: &bytes)
             }
         } catch {
@@ -74,10 +82,13 @@ struct Generation: ~Copyable {
         return map
     }
 
-    private static func makeRanges(_ intervals: [[UInt8]]) throws(SocketLookupError) -> Int32 {
-        let map = try make("ranges", "port ranges", size: DispatchLayout.intervalSize, count: intervals.count)
+    private static func makeRanges(_ intervals: [UInt8]) throws(SocketLookupError) -> Int32 {
+        let size = DispatchLayout.intervalSize
+        let map = try make("ranges", "port ranges", size: size, count: intervals.count / size)
         do throws(SocketLookupError) {
-            try fill(map, "writing port ranges", indices: Array(intervals.indices)) { $1 += intervals[$0] }
+            try fill(map, "writing port ranges", indices: Array(0..<intervals.count / size)) { index, bytes in
+                bytes += intervals[index * size..<(index + 1) * size]
+            }
         } catch {
             close(map)
             throw error

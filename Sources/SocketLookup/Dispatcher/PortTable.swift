@@ -31,6 +31,11 @@ struct PortTable: Hashable, Sendable {
         merge()
     }
 
+    /// The table of a prefix that has one range, and inherits nothing.
+    init(_ range: PortRange, _ target: Target) {
+        intervals = [Interval(first: range.first, last: range.last, target: target)]
+    }
+
     /// The target of a port; nil if nothing is bound to it.
     func target(for port: UInt16) -> Target? {
         intervals.first { $0.first <= port && port <= $0.last }?.target

@@ -21,10 +21,10 @@ package enum ControlStep: String, CaseIterable, Sendable {
     case replaceNamedLabels = "replace-named-labels"
     case replaceMadeCounters = "replace-made-counters"
     case replacePinnedRecords = "replace-pinned-records"
-    case replacePutTrie = "replace-put-trie"
+    case replacePutTable = "replace-put-table"
     /// Takes effect: the other generation is in force.
     case replaceChangedGeneration = "replace-changed-generation"
-    case replaceRetiredTrie = "replace-retired-trie"
+    case replaceRetiredTable = "replace-retired-table"
     case replaceRemovedRecords = "replace-removed-records"
 
     // Registering, unregistering and draining.

@@ -19,16 +19,35 @@ public struct BindingDifference: Hashable, Sendable {
 
     /// In the order of the new set, and removals in that of the old one.
     public init(from old: [Binding], to new: [Binding]) {
-        let before = Dictionary(old.map { ($0.match, $0) }, uniquingKeysWith: { first, _ in first })
-        let after = Set(new.map(\.match))
-        for binding in new {
-            if let present = before[binding.match] {
-                if present != binding { changed.append(Change(old: present, new: binding)) }
-            } else {
+        self.init(from: old, to: new, found: BindingDifference.places(of: new, in: old))
+    }
+
+    /// - Parameter found: Where in `old` each of `new` has its match.
+    fileprivate init(from old: [Binding], to new: [Binding], found: [Int?]) {
+        var stays = [Bool](repeating: false, count: old.count)
+        for (binding, place) in zip(new, found) {
+            guard let place else {
                 added.append(binding)
+                continue
+            }
+            stays[place] = true
+            if old[place] != binding { changed.append(Change(old: old[place], new: binding)) }
+        }
+        removed = old.indices.filter { !stays[$0] }.map { old[$0] }
+    }
+
+    /// Where in `old` each of `new` has its match.
+    fileprivate static func places(of new: [Binding], in old: [Binding]) -> [Int?] {
+        // Hashing is what takes longest of a small change to many bindings, which leaves nearly all where they are.
+        if new.count >= old.count, zip(old, new).allSatisfy({ $0.match == $1.match }) {
+            let matches = Set(new[old.count...].map(\.match))
+            // Unless one of those that come stands among the first as well.
+            if !old.contains(where: { matches.contains($0.match) }) {
+                return new.indices.map { $0 < old.count ? $0 : nil }
             }
         }
-        removed = old.filter { !after.contains($0.match) }
+        let places = Dictionary(zip(old.map(\.match), old.indices), uniquingKeysWith: { first, _ in first })
+        return new.map { places[$0.match] }
     }
 }
 
@@ -55,9 +74,13 @@ extension DispatcherState {
         let moved = Dictionary(bindings.map { ($0.match, $0) }, uniquingKeysWith: { _, last in last })
         guard moved.count == bindings.count else { throw .duplicate(firstDuplicate(in: bindings)) }
         let present = try self.bindings()
-        let matches = Set(present.map(\.match))
-        return try replace(
-            with: present.map { moved[$0.match] ?? $0 } + bindings.filter { !matches.contains($0.match) })
+        var isPresent: Set<Match> = []
+        let kept = present.map { binding in
+            guard let binding = moved[binding.match] else { return binding }
+            isPresent.insert(binding.match)
+            return binding
+        }
+        return try replace(with: kept + bindings.filter { !isPresent.contains($0.match) })
     }
 
     /// Removes bindings; their addresses and ports fall to the next wider ones.
@@ -96,9 +119,11 @@ extension DispatcherState {
         for binding in bindings { try LabelNames.check(binding.label) }
         var known = try names.all()
         let present = try records(names: known)
-        let difference = BindingDifference(from: present.map(\.binding), to: bindings)
+        let old = present.map(\.binding)
+        let found = BindingDifference.places(of: bindings, in: old)
+        let difference = BindingDifference(from: old, to: bindings, found: found)
         if difference.isEmpty { return difference }
-        let numbered = try number(bindings, present)
+        let numbered = try number(bindings, present, found: found)
         let elements = try elements(of: numbered)
 
         let numbers = try nameLabels(
@@ -115,7 +140,7 @@ extension DispatcherState {
             ControlStep.replacePinnedRecords.done()
             // An empty set has no table: a lookup ends there.
             if !elements.isEmpty { try Generation(elements, numbers: numbers).put(other, in: maps) }
-            ControlStep.replacePutTrie.done()
+            ControlStep.replacePutTable.done()
             try maps.setGeneration(other)
         } catch {
             try Recovery.retireGeneration(notInForce: maps, in: location.state)
@@ -158,20 +183,15 @@ extension DispatcherState {
 
     /// Gives each binding the counter that it had, or one that nobody has.
     private func number(
-        _ bindings: [Binding], _ present: [(binding: Binding, counter: UInt32)]
+        _ bindings: [Binding], _ present: [(binding: Binding, counter: UInt32)], found: [Int?]
     ) throws(SocketLookupError) -> [(binding: Binding, counter: UInt32)] {
         let limit = DispatchLayout.countersPerChunk * DispatchLayout.chunkLimit
         guard bindings.count <= limit / 2 else { throw .tooManyBindings(limit: limit / 2) }
-        var counters: [Match: (label: String, counter: UInt32)] = [:]
-        counters.reserveCapacity(present.count)
         var used = [Bool](repeating: false, count: limit)
-        for (binding, counter) in present {
-            counters[binding.match] = (binding.label, counter)
-            used[Int(counter)] = true
-        }
+        for (_, counter) in present { used[Int(counter)] = true }
         var next = 0
-        return bindings.map { binding in
-            if let (label, counter) = counters[binding.match], label == binding.label { return (binding, counter) }
+        return zip(bindings, found).map { binding, place in
+            if let place, present[place].binding.label == binding.label { return (binding, present[place].counter) }
             // Both sets have at most half of the counters, so there is one.
             while used[next] { next += 1 }
             used[next] = true
@@ -183,10 +203,11 @@ extension DispatcherState {
     private func makeCounters(
         for bindings: [(binding: Binding, counter: UInt32)], _ present: [(binding: Binding, counter: UInt32)]
     ) throws(SocketLookupError) {
-        let kept = Set(present.map(\.counter))
+        var isKept = [Bool](repeating: false, count: DispatchLayout.countersPerChunk * DispatchLayout.chunkLimit)
+        for (_, counter) in present { isKept[Int(counter)] = true }
         let processors = try CounterChunk.processors()
         var chunks = CounterChunks(maps, in: location.state, readOnly: false)
-        for (_, counter) in bindings where !kept.contains(counter) {
+        for (_, counter) in bindings where !isKept[Int(counter)] {
             let (map, isNew) = try chunks.makeChunk(of: counter)
             if !isNew { try CounterChunk.clear(map, counter % chunks.size, processors: processors) }
         }

@@ -61,7 +61,7 @@ enum Recovery {
         try maps.waitForLookups()
         try maps.clear(other, of: .tables)
         try maps.clear(other, of: .ranges)
-        ControlStep.replaceRetiredTrie.done()
+        ControlStep.replaceRetiredTable.done()
         try Pins.remove(state.appending("records-\(other)"))
         ControlStep.replaceRemovedRecords.done()
     }

@@ -83,7 +83,7 @@ extension KernelTests {
             }
             let new = try InterruptedChangeTests.replacement()
             let tookEffect =
-                [.replaceChangedGeneration, .replaceRetiredTrie, .replaceRemovedRecords].contains(step)
+                [.replaceChangedGeneration, .replaceRetiredTable, .replaceRemovedRecords].contains(step)
             try check(place, tookEffect ? new : old, server.cookie)
             let status = try DispatcherState.status(at: place.location)
             #expect(status.loaded?.bindings == (tookEffect ? new : old).count)
