@@ -38,8 +38,6 @@ public enum SocketLookupError: Error, Hashable, Sendable {
     /// A label has as many sockets as it can, those that drain included.
     case tooManySockets(label: String, limit: Int)
     case noSuchSocket(cookie: UInt64, label: String)
-    /// A variable of socket activation.
-    case inheritance(variable: String, value: String, because: String)
 
     /// No BPF file system is mounted there.
     case noFileSystem(path: String)
@@ -91,7 +89,6 @@ extension SocketLookupError: CustomStringConvertible {
             "there is no room for another socket under '\(label)': it can have \(limit) for each protocol and family; "
                 + "use a reuseport group, which counts as one"
         case .noSuchSocket(let cookie, let label): "no socket with the cookie \(cookie) is registered under '\(label)'"
-        case .inheritance(let variable, let value, let because): "\(variable)='\(value)': \(because)"
         case .noFileSystem(let path):
             "no BPF file system is mounted at \(path): mount -t bpf bpf /sys/fs/bpf"
         case .notLoaded(let path): "this network namespace has no dispatcher (\(path)): load one"

@@ -2,6 +2,7 @@ import Addressing
 import ArgumentParser
 import Foundation
 import SocketLookup
+import Sockets
 import SystemPackage
 
 /// Which sockets are to be registered.

@@ -100,9 +100,7 @@ public struct DispatcherState: ~Copyable {
         ControlStep.loadPinnedMaps.done()
         let link = try program.attach(toNamespaceAt: location)
         try link.pin(at: location.new.appending("link"))
-        try performed("chmod", "pinning a link") {
-            chmod(location.new.appending("link").string, Pins.fileMode)
-        }
+        try Pins.share(location.new.appending("link"), mode: Pins.fileMode)
         ControlStep.loadPinnedLink.done()
         try Pins.rename(location.new, to: location.state)
         ControlStep.loadRenamedDirectory.done()

@@ -34,7 +34,14 @@ public struct StateLocation: Hashable, Sendable {
     /// - Throws: ``SocketLookupError/noFileSystem(path:)``.
     func makeDirectories() throws(SocketLookupError) {
         try requireFileSystem()
-        try Pins.makeDirectory(base)
+        if !Pins.exists(base) {
+            // Its group is the process's: that of the file system's root is nobody's choice.
+            guard mkdir(base.string, Pins.directoryMode) == 0 || errno == EEXIST else {
+                throw .call("mkdir", errno: errno, doing: "making \(base)", log: nil)
+            }
+            // Whatever the umask is.
+            try performed("chmod", "making \(base)") { chmod(base.string, Pins.directoryMode) }
+        }
         try Pins.makeDirectory(directory)
     }
 
