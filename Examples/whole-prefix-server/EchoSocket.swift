@@ -16,10 +16,10 @@ struct EchoSocket {
 
     init(port: UInt16) throws {
         descriptor = try boundSocket(SOCK_DGRAM, port: port)
-        try set(IP_RECVORIGDSTADDR, of: Int32(IPPROTO_IP), to: 1, on: descriptor)
-        try set(IPV6_RECVORIGDSTADDR, of: Int32(IPPROTO_IPV6), to: 1, on: descriptor)
+        try set(tellDestinationIPv4, of: Int32(IPPROTO_IP), to: 1, on: descriptor)
+        try set(tellDestinationIPv6, of: Int32(IPPROTO_IPV6), to: 1, on: descriptor)
         // Else IPv6 takes no source address that is local by a route only. IPv4 does as it is.
-        try set(IPV6_FREEBIND, of: Int32(IPPROTO_IPV6), to: 1, on: descriptor)
+        try set(freeBindIPv6, of: Int32(IPPROTO_IPV6), to: 1, on: descriptor)
         guard let own = Endpoint(of: descriptor.rawValue, getsockname) else { throw Failure("getsockname") }
         self.own = own
     }
@@ -52,7 +52,7 @@ struct EchoSocket {
         guard number >= 0 else { return }
         defer { close(number) }
         let (level, option) =
-            family == AF_INET ? (Int32(IPPROTO_IP), IP_FREEBIND) : (Int32(IPPROTO_IPV6), IPV6_FREEBIND)
+            family == AF_INET ? (Int32(IPPROTO_IP), IP_FREEBIND) : (Int32(IPPROTO_IPV6), freeBindIPv6)
         guard (try? set(option, of: level, to: 1, on: FileDescriptor(rawValue: number))) != nil,
             asked.withSocketAddress({ bind(number, $0, $1) }) == 0
         else { return }
@@ -60,6 +60,10 @@ struct EchoSocket {
     }
 }
 
-private let IPV6_FREEBIND: Int32 = 78  // <linux/in6.h>, which Swift's Glibc module does not have.
-private let IPV6_RECVORIGDSTADDR: Int32 = 74  // Likewise.
-private let IP_RECVORIGDSTADDR: Int32 = 20  // <linux/in.h>
+// Of <linux/in6.h> and <linux/in.h>, which Swift's Glibc module does not have.
+/// IPV6_FREEBIND.
+private let freeBindIPv6: Int32 = 78
+/// IPV6_RECVORIGDSTADDR.
+private let tellDestinationIPv6: Int32 = 74
+/// IP_RECVORIGDSTADDR.
+private let tellDestinationIPv4: Int32 = 20

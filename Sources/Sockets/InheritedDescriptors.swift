@@ -58,5 +58,6 @@ public struct InheritanceError: Error, Hashable, Sendable, CustomStringConvertib
         self.because = because
     }
 
+    /// The variable, its value, and what is wrong with it.
     public var description: String { "\(variable)='\(value)': \(because)" }
 }

@@ -4,7 +4,9 @@ import Glibc
 extension Endpoint {
     /// Calls `body` with the endpoint as a sockaddr_in or sockaddr_in6, which is there until it returns.
     ///
-    /// - Parameter device: The number of the interface that a link-local address is meant on; 0 for none.
+    /// - Parameters:
+    ///   - device: The number of the interface that a link-local address is meant on; 0 for none.
+    ///   - body: What to do with it; it must not keep the pointer.
     public func withSocketAddress<Result>(
         device: UInt32 = 0, _ body: (UnsafePointer<sockaddr>, socklen_t) throws -> Result
     ) rethrows -> Result {
