@@ -54,8 +54,8 @@ private func status(of error: SocketLookupError) -> ExitStatus {
         .unsuitableLabel, .unsuitableSocket, .tooManySockets, .noSuchSocket, .notRegistered, .notLoaded,
         .alreadyLoaded:
         .usage
-    // A process or a descriptor of one that is not there.
-    case .call("pidfd_open", ESRCH, _, _), .call("pidfd_open", EINVAL, _, _), .call("pidfd_getfd", EBADF, _, _): .usage
+    // A file that is no object: libbpf's own numbers begin at 4000.
+    case .call("bpf_object__load", 4000..., _, _): .usage
     case .call, .noFileSystem, .busy, .incompatible: .broken
     }
 }

@@ -15,6 +15,14 @@ public enum YAMLFile {
         }
     }
 
+    /// The system's words, where Foundation has the error from there: its own say less.
+    private static func reason(of error: any Error) -> String {
+        guard let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError,
+            cause.domain == NSPOSIXErrorDomain
+        else { return error.localizedDescription }
+        return String(cString: strerror(Int32(cause.code)))
+    }
+
     /// The text of a file.
     public static func text(of path: String) throws(YAMLFileError) -> String {
         var isDirectory: ObjCBool = false
@@ -26,7 +34,7 @@ public enum YAMLFile {
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))
         } catch {
-            throw YAMLFileError(file: path, message: "cannot be read: \(error.localizedDescription)")
+            throw YAMLFileError(file: path, message: "cannot be read: \(reason(of: error))")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw YAMLFileError(file: path, message: "is not UTF-8 text")
