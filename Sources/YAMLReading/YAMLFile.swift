@@ -15,14 +15,6 @@ public enum YAMLFile {
         }
     }
 
-    /// The system's words, where Foundation has the error from there: its own say less.
-    private static func reason(of error: any Error) -> String {
-        guard let cause = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError,
-            cause.domain == NSPOSIXErrorDomain
-        else { return error.localizedDescription }
-        return String(cString: strerror(Int32(cause.code)))
-    }
-
     /// The text of a file.
     public static func text(of path: String) throws(YAMLFileError) -> String {
         var isDirectory: ObjCBool = false
@@ -30,11 +22,15 @@ public enum YAMLFile {
             // The error of reading one has but a number.
             throw YAMLFileError(file: path, message: "is a directory: name a file")
         }
+        // The system's words: Foundation's say less.
+        guard access(path, R_OK) == 0 else {
+            throw YAMLFileError(file: path, message: "cannot be read: \(String(cString: strerror(errno)))")
+        }
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))
         } catch {
-            throw YAMLFileError(file: path, message: "cannot be read: \(reason(of: error))")
+            throw YAMLFileError(file: path, message: "cannot be read: \(error.localizedDescription)")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
             throw YAMLFileError(file: path, message: "is not UTF-8 text")
