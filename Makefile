@@ -4,7 +4,7 @@ KERNELS ?= 5.10 6.1 6.12 7.3
 LAB     := .build/debug/lab
 
 .DEFAULT_GOAL := help
-.PHONY: lab build test vm-test sabotage bench-dns bench-addresses bench-dispatch differences format format-check clean help
+.PHONY: lab build test vm-test sabotage bench-dns bench-addresses bench-dispatch differences documentation format format-check clean help
 
 ## lab: set up, build, fetch one long-term kernel (or KERNEL=…), run every fixture, print the result
 lab: build
@@ -51,13 +51,18 @@ bench-dispatch:
 differences: build
 	@$(LAB) list --format differences > docs/differences.md
 
+## documentation: make the library's in .build/documentation, and fail if something public has none
+documentation:
+	@scripts/setup --documentation
+	@scripts/document
+
 ## format: lay out all Swift sources
 format:
-	swift format --in-place --recursive Package.swift Sources Tests
+	swift format --in-place --recursive Package.swift Examples Sources Tests
 
 ## format-check: fail if a source is laid out otherwise
 format-check:
-	swift format lint --strict --recursive Package.swift Sources Tests
+	swift format lint --strict --recursive Package.swift Examples Sources Tests
 
 ## clean: remove what was built; `lab cache clear` removes kernels and saved machines
 clean:

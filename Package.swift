@@ -1,12 +1,14 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// Imports point one way: CVector ← Addressing, and Statistics, CLinux ← PolicyDNS, SocketLookup ← Lab
+// Imports point one way: CVector ← Addressing ← Sockets, and Statistics, CLinux ← PolicyDNS, SocketLookup ← Lab
 // ← Channel, Report, Fixtures (which YAMLReading serves, too) ← VirtualMachine ← LabCommand, and Channel ← LabGuest. The guest links statically, so nothing
 // that LabGuest reaches may import Foundation (60 MB against 14 MB); FoundationEssentials is fine.
 let package = Package(
     name: "binding-lab",
     products: [
+        // For servers that lead packets to their sockets themselves.
+        .library(name: "SocketLookup", targets: ["Addressing", "SocketLookup", "Sockets"]),
         .executable(name: "lab", targets: ["LabCommand"]),
         .executable(name: "lab-guest", targets: ["LabGuest"]),
     ],
@@ -26,15 +28,20 @@ let package = Package(
         .target(name: "Addressing", dependencies: ["CVector"]),
         .target(name: "Statistics"),
         .target(
+            name: "Sockets",
+            dependencies: ["Addressing", .product(name: "SystemPackage", package: "swift-system")]),
+        .target(
             name: "SocketLookup",
             dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
         .target(
             name: "PolicyDNS",
-            dependencies: ["Addressing", "CLinux", .product(name: "SystemPackage", package: "swift-system")]),
+            dependencies: [
+                "Addressing", "CLinux", "Sockets", .product(name: "SystemPackage", package: "swift-system"),
+            ]),
         .target(
             name: "Lab",
             dependencies: [
-                "Addressing", "CLinux", "PolicyDNS", "SocketLookup", "Statistics",
+                "Addressing", "CLinux", "PolicyDNS", "SocketLookup", "Sockets", "Statistics",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
@@ -60,13 +67,20 @@ let package = Package(
         .executableTarget(
             name: "LabCommand",
             dependencies: [
-                "Addressing", "Fixtures", "Lab", "PolicyDNS", "Report", "SocketLookup", "VirtualMachine",
+                "Addressing", "Fixtures", "Lab", "PolicyDNS", "Report", "SocketLookup", "Sockets", "VirtualMachine",
                 "YAMLReading",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        // How a server uses the library SocketLookup.
+        .executableTarget(
+            name: "WholePrefixServer",
+            dependencies: [
+                "Addressing", "SocketLookup", "Sockets", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Examples/whole-prefix-server"),
         // What `make bench-addresses` runs.
         .executableTarget(name: "AddressTiming", dependencies: ["Addressing"]),
         // What `make bench-dispatch` runs.
@@ -84,7 +98,7 @@ let package = Package(
             name: "Unit",
             dependencies: [
                 "Addressing", "AllocationCount", "Channel", "Fixtures", "Lab", "LabCommand", "PolicyDNS", "Report",
-                "SocketLookup", "Statistics", "VirtualMachine", "YAMLReading",
+                "SocketLookup", "Sockets", "Statistics", "VirtualMachine", "YAMLReading",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
@@ -93,8 +107,8 @@ let package = Package(
         .testTarget(
             name: "Kernel",
             dependencies: [
-                "Addressing", "Channel", "CLinux", "Fixtures", "Lab", "LabCommand", "Report", "SocketLookup",
-                "VirtualMachine",
+                "Addressing", "Channel", "CLinux", "Fixtures", "Lab", "LabCommand", "Report", "SocketLookup", "Sockets",
+                "VirtualMachine", "WholePrefixServer",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),

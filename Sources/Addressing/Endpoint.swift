@@ -1,8 +1,11 @@
 /// An address and a port: what a socket is bound to, or a packet is sent to.
 public struct Endpoint: Hashable, Sendable {
+    /// Of either family.
     public var address: IPAddress
+    /// In host order.
     public var port: UInt16
 
+    /// A port of an address.
     public init(_ address: IPAddress, _ port: UInt16) {
         self.address = address
         self.port = port
@@ -25,6 +28,7 @@ extension Endpoint: CustomStringConvertible {
         self.init(address, port)
     }
 
+    /// `192.0.2.1:53` or `[2001:db8::1]:53`.
     public var description: String {
         address.family == .ipv4 ? "\(address):\(port)" : "[\(address)]:\(port)"
     }
@@ -32,7 +36,9 @@ extension Endpoint: CustomStringConvertible {
 
 /// A range of ports, both ends included. All ports is 0–65535: port 0 is no magic value.
 public struct PortRange: Hashable, Sendable {
+    /// The lowest port.
     public let first: UInt16
+    /// The highest, which is in the range.
     public let last: UInt16
 
     /// A range from `first` to `last`, which must not be lower.
@@ -42,6 +48,7 @@ public struct PortRange: Hashable, Sendable {
         self.last = last
     }
 
+    /// One port.
     public init(_ port: UInt16) {
         first = port
         last = port
@@ -52,11 +59,13 @@ public struct PortRange: Hashable, Sendable {
         last = .max
     }
 
+    /// 0–65535.
     public static let all = PortRange(allFrom: 0)
 
     /// The number of ports, 1–65536.
     public var count: Int { Int(last) - Int(first) + 1 }
 
+    /// Whether a port is one of the range.
     public func contains(_ port: UInt16) -> Bool { first <= port && port <= last }
 }
 
@@ -70,5 +79,6 @@ extension PortRange: CustomStringConvertible {
         try self.init(first, through: last)
     }
 
+    /// `53` or `8000-8010`.
     public var description: String { first == last ? "\(first)" : "\(first)-\(last)" }
 }

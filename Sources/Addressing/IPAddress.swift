@@ -7,6 +7,7 @@ public enum IPAddress: Hashable, Sendable, Comparable {
     /// The 128 bits of an IPv6 address in host order.
     case v6(UInt128)
 
+    /// Which version of IP it is of.
     public var family: AddressFamily {
         switch self {
         case .v4: .ipv4
@@ -51,6 +52,7 @@ public enum IPAddress: Hashable, Sendable, Comparable {
         return (0..<16).map { UInt8(truncatingIfNeeded: value >> UInt128(8 * (15 - $0))) }
     }
 
+    /// By value, and IPv4 before IPv6.
     public static func < (left: IPAddress, right: IPAddress) -> Bool {
         left.family == right.family ? left.bits < right.bits : left.family == .ipv4
     }
@@ -58,7 +60,10 @@ public enum IPAddress: Hashable, Sendable, Comparable {
 
 /// Which version of IP: the `AF_INET` or `AF_INET6` of a socket.
 public enum AddressFamily: String, Hashable, Sendable, Codable, CaseIterable {
-    case ipv4, ipv6
+    /// `AF_INET`.
+    case ipv4
+    /// `AF_INET6`.
+    case ipv6
 
     /// The number of bits in an address: 32 or 128.
     public var width: Int { self == .ipv4 ? 32 : 128 }
@@ -66,7 +71,10 @@ public enum AddressFamily: String, Hashable, Sendable, Codable, CaseIterable {
 
 /// The transport whose sockets are looked up.
 public enum TransportProtocol: String, Hashable, Sendable, Codable, CaseIterable {
-    case tcp, udp
+    /// `IPPROTO_TCP`.
+    case tcp
+    /// `IPPROTO_UDP`.
+    case udp
 }
 
 extension IPAddress: LosslessStringConvertible {

@@ -1,6 +1,8 @@
 /// An IPv4 or IPv6 prefix: an address whose host bits are zero, and a length of 0–32 or 0–128.
 public struct Prefix: Hashable, Sendable {
+    /// The first address.
     public let address: IPAddress
+    /// How many leading bits all addresses have in common.
     public let length: Int
 
     /// Makes a prefix.
@@ -25,6 +27,7 @@ public struct Prefix: Hashable, Sendable {
         self.length = address.family.width
     }
 
+    /// The family of its addresses.
     public var family: AddressFamily { address.family }
 
     /// The last address of the prefix.
@@ -32,6 +35,7 @@ public struct Prefix: Hashable, Sendable {
         IPAddress(family: family, bits: address.bits | (Prefix.width(family) & ~Prefix.mask(family, length)))
     }
 
+    /// Whether an address is one of the prefix; none of the other family is.
     public func contains(_ candidate: IPAddress) -> Bool {
         candidate.family == family && candidate.bits & Prefix.mask(family, length) == address.bits
     }
@@ -72,18 +76,26 @@ extension Prefix: CustomStringConvertible {
         try self.init(address, length: length)
     }
 
+    /// `192.0.2.0/24` or `2001:db8::/32`.
     public var description: String { "\(address)/\(length)" }
 }
 
 /// What is wrong with an address, prefix, endpoint or port range.
 public enum AddressingError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Text that is no address.
     case notAnAddress(String)
+    /// Text that is no prefix.
     case notAPrefix(String)
+    /// Text that is no address and port.
     case notAnEndpoint(String)
+    /// Text that is no range of ports, or whose first port is above its last.
     case notAPortRange(String)
+    /// A prefix longer than an address of its family has bits.
     case lengthOutOfRange(length: Int, width: Int)
+    /// An address within a prefix, and not its first; `canonical` is the prefix that it is in.
     case hostBitsSet(text: String, canonical: String)
 
+    /// What is wrong, and what to write.
     public var description: String {
         switch self {
         case .notAnAddress(let text): "'\(text)' is not an IP address: write 192.0.2.1 or 2001:db8::1"

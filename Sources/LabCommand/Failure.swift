@@ -4,6 +4,7 @@ import Glibc
 import PolicyDNS
 import Report
 import SocketLookup
+import Sockets
 import YAMLReading
 
 /// An error that knows which exit status it means.
@@ -30,7 +31,7 @@ struct Breakdown: StatusCarrying, CustomStringConvertible {
 /// The status of an error of another module; nil for the argument parser's.
 func knownStatus(of error: any Error) -> ExitStatus? {
     switch error {
-    case is SelectionError, is YAMLFileError: .usage
+    case is SelectionError, is YAMLFileError, is InheritanceError: .usage
     case let error as ServerError:
         switch error {
         case .unsuitableSocket, .inheritance, .needsRestart, .nothingToServe: .usage
@@ -50,11 +51,11 @@ private func status(of error: SocketLookupError) -> ExitStatus {
     switch error {
     case .noSuchProgram, .programNotNamed, .notADispatcher, .notScripted, .scriptTooLong, .familiesDiffer,
         .mappedPrefix, .tie, .notBound, .boundElsewhere, .duplicate, .tooManyRanges, .tooManyBindings, .tooManyLabels,
-        .unsuitableLabel, .unsuitableSocket, .tooManySockets, .noSuchSocket, .notRegistered, .inheritance, .notLoaded,
+        .unsuitableLabel, .unsuitableSocket, .tooManySockets, .noSuchSocket, .notRegistered, .notLoaded,
         .alreadyLoaded:
         .usage
-    // A process or a descriptor of one that is not there.
-    case .call("pidfd_open", ESRCH, _, _), .call("pidfd_open", EINVAL, _, _), .call("pidfd_getfd", EBADF, _, _): .usage
+    // A file that is no object: libbpf's own numbers begin at 4000.
+    case .call("bpf_object__load", 4000..., _, _): .usage
     case .call, .noFileSystem, .busy, .incompatible: .broken
     }
 }

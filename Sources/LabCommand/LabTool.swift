@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Report
+import YAMLReading
 
 @main
 struct LabTool: AsyncParsableCommand {
@@ -27,6 +28,7 @@ struct LabTool: AsyncParsableCommand {
 
     private static func status(of arguments: [String]) async -> Int32 {
         do {
+            if let misuse = unknownCommand(in: arguments) { throw misuse }
             var command = try parseAsRoot(arguments)
             if var asynchronous = command as? any AsyncParsableCommand {
                 try await asynchronous.run()
@@ -37,6 +39,27 @@ struct LabTool: AsyncParsableCommand {
         } catch {
             return report(error)
         }
+    }
+
+    /// A misspelt command, which the parser takes for an argument too many.
+    private static func unknownCommand(in arguments: [String]) -> Misuse? {
+        var command: any ParsableCommand.Type = LabTool.self
+        for (index, word) in arguments.enumerated() {
+            let names = command.configuration.subcommands.compactMap { $0.configuration.commandName }
+            // An option, or an argument of a command that has no other below it, or of its default.
+            if names.isEmpty || word.hasPrefix("-") || word == "help" { return nil }
+            guard
+                let next = command.configuration.subcommands.first(where: { $0.configuration.commandName == word })
+            else {
+                if command.configuration.defaultSubcommand != nil { return nil }
+                let path = (["lab"] + arguments[..<index]).joined(separator: " ")
+                let near = suggestion(for: word, among: names)
+                let all = ": it has \(names.joined(separator: ", "))"
+                return Misuse("\(path) has no command '\(word)'\(near.isEmpty ? all : near)")
+            }
+            command = next
+        }
+        return nil
     }
 
     /// Says what went wrong, and how that counts.

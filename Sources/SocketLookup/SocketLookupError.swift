@@ -14,6 +14,7 @@ public enum SocketLookupError: Error, Hashable, Sendable {
     case notADispatcher(program: String, because: String)
     /// A program without the maps of a scripted one.
     case notScripted(program: String)
+    /// More operations than a scripted program has room for.
     case scriptTooLong(count: Int, limit: Int)
     /// A packet cannot have addresses of two families.
     case familiesDiffer(remote: Endpoint, local: Endpoint)
@@ -22,13 +23,17 @@ public enum SocketLookupError: Error, Hashable, Sendable {
     case mappedPrefix(Match)
     /// Neither of two bindings is more specific than the other.
     case tie(Match, with: Match, label: String)
+    /// No binding has this match.
     case notBound(Match)
+    /// A binding leads to another label than it was said to.
     case boundElsewhere(Match, to: String, not: String)
     /// A set names one match twice.
     case duplicate(Match)
     /// All prefixes together, each with what it inherits, have more port ranges than there is room for.
     case tooManyRanges(count: Int, limit: Int)
+    /// A set has more bindings than counters could be had for.
     case tooManyBindings(limit: Int)
+    /// All labels that a dispatcher can have are bound, or have sockets.
     case tooManyLabels(String, limit: Int)
     /// Not 1–64 bytes.
     case unsuitableLabel(String)
@@ -37,23 +42,25 @@ public enum SocketLookupError: Error, Hashable, Sendable {
     case unsuitableSocket(descriptor: Int32, because: SocketUnsuitability)
     /// A label has as many sockets as it can, those that drain included.
     case tooManySockets(label: String, limit: Int)
+    /// No socket with this cookie (`SO_COOKIE`) is under the label.
     case noSuchSocket(cookie: UInt64, label: String)
-    /// A variable of socket activation.
-    case inheritance(variable: String, value: String, because: String)
 
     /// No BPF file system is mounted there.
     case noFileSystem(path: String)
     /// A namespace has no dispatcher.
     case notLoaded(path: String)
+    /// A namespace has a dispatcher, and can have one at one place.
     case alreadyLoaded(path: String)
     /// Another process is changing the dispatcher.
     case busy(path: String)
     /// A dispatcher's state has another layout than this library's.
     case incompatible(path: String, because: String)
+    /// The socket is not, or no longer, under the label.
     case notRegistered(descriptor: Int32, label: String)
 }
 
 extension SocketLookupError: CustomStringConvertible {
+    /// What failed, on what, and what to do about it.
     public var description: String {
         switch self {
         case .call(let name, let number, let doing, let log):
@@ -91,7 +98,6 @@ extension SocketLookupError: CustomStringConvertible {
             "there is no room for another socket under '\(label)': it can have \(limit) for each protocol and family; "
                 + "use a reuseport group, which counts as one"
         case .noSuchSocket(let cookie, let label): "no socket with the cookie \(cookie) is registered under '\(label)'"
-        case .inheritance(let variable, let value, let because): "\(variable)='\(value)': \(because)"
         case .noFileSystem(let path):
             "no BPF file system is mounted at \(path): mount -t bpf bpf /sys/fs/bpf"
         case .notLoaded(let path): "this network namespace has no dispatcher (\(path)): load one"

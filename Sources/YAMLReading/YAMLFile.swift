@@ -22,6 +22,10 @@ public enum YAMLFile {
             // The error of reading one has but a number.
             throw YAMLFileError(file: path, message: "is a directory: name a file")
         }
+        // The system's words: Foundation's say less.
+        guard access(path, R_OK) == 0 else {
+            throw YAMLFileError(file: path, message: "cannot be read: \(String(cString: strerror(errno)))")
+        }
         let data: Data
         do {
             data = try Data(contentsOf: URL(fileURLWithPath: path))

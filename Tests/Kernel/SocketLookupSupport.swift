@@ -76,10 +76,15 @@ final class TestNamespace {
 
     /// Performs synchronous work in the namespace: an await could resume on a thread that is elsewhere.
     func inside<Result>(_ work: () throws -> Result) throws -> Result {
+        try TestNamespace.inside(descriptor.rawValue, work)
+    }
+
+    /// Performs synchronous work in a namespace that a descriptor stands for.
+    static func inside<Result>(_ namespace: Int32, _ work: () throws -> Result) throws -> Result {
         let home = clinux_current_network_namespace()
         try #require(home >= 0)
         defer { Glibc.close(home) }
-        try #require(clinux_enter_network_namespace(descriptor.rawValue) == 0)
+        try #require(clinux_enter_network_namespace(namespace) == 0)
         // A thread that cannot come back would spoil other tests.
         defer { precondition(clinux_enter_network_namespace(home) == 0) }
         return try work()

@@ -1,5 +1,7 @@
 import Foundation
+import Subprocess
 import Synchronization
+import Testing
 
 /// What the tests of machines look at from outside.
 enum TestGuest {
@@ -9,6 +11,13 @@ enum TestGuest {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: path) }
         return try await body(path)
+    }
+
+    /// Runs a program of this machine, which is to succeed.
+    static func perform(_ program: String, _ arguments: String...) async throws {
+        let result = try await run(
+            .name(program), arguments: Arguments(arguments), output: .discarded, error: .string(limit: 1 << 16))
+        try #require(result.terminationStatus.isSuccess, "\(program): \(result.standardError)")
     }
 
     /// The QEMU processes whose logs are in `runs`.

@@ -45,6 +45,47 @@ struct CommandTests {
         }
     }
 
+    @Test("bash reads its completion script, which completes the commands that there are")
+    func completes() async throws {
+        let script = try await lab("--generate-completion-script", "bash")
+        #expect(script.status.isSuccess)
+        for (asked, expected) in [("lab disp", "dispatch"), ("lab dispatch unre", "unregister")] {
+            // As bash does it: the words, which of them is meant, and then the function that is registered for the command.
+            let line = """
+                set -u; source /dev/stdin || exit 9
+                COMP_WORDS=(\(asked)); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMP_LINE='\(asked)'
+                COMP_POINT=${#COMP_LINE} COMP_TYPE=9 COMP_KEY=9 COMPREPLY=()
+                words=($(complete -p lab)); complete -p lab >/dev/null || exit 8
+                for index in ${!words[@]}; do [ "${words[index]}" != -F ] || completing=${words[index + 1]}; done
+                set +u; $completing lab "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+                printf '%s\\n' "${COMPREPLY[@]}"
+                """
+            let result = try await run(
+                .name("bash"), arguments: ["--norc", "--noprofile", "-c", line],
+                input: .string(script.output), output: .string(limit: 1 << 16), error: .string(limit: 1 << 16))
+            #expect(result.terminationStatus.isSuccess, "\(result.standardError)")
+            #expect(result.standardOutput.split(whereSeparator: \.isWhitespace) == [Substring(expected)], "\(asked)")
+        }
+        let syntax = try await run(
+            .name("bash"), arguments: ["-n"], input: .string(script.output), output: .discarded,
+            error: .string(limit: 1 << 16))
+        #expect(syntax.terminationStatus.isSuccess && syntax.standardError.isEmpty, "\(syntax.standardError)")
+    }
+
+    @Test("a misspelt command is the user's error, with the nearest match")
+    func misspeltCommand() async throws {
+        for (arguments, message) in [
+            (["rn"], "lab has no command 'rn'; did you mean run?"),
+            (["dispatch", "regster", "web"], "lab dispatch has no command 'regster'; did you mean register?"),
+        ] {
+            let result = try await run(
+                .path(FilePath(Self.command)), arguments: Arguments(arguments), output: .discarded,
+                error: .string(limit: 1 << 16))
+            #expect(result.terminationStatus == .exited(2))
+            #expect(result.standardError == "lab: \(message)\n")
+        }
+    }
+
     @Test("a misspelt fixture, series or option is the user's error: exit 2, with the nearest match")
     func misspelt() async throws {
         let fixture = try await lab("run", "ranges/nested-prefixs")

@@ -328,7 +328,11 @@ func mistakesOfTheWhole() throws {
         message("name: nonsense\nsummary: x\nsteps:\n- namespace: x\n")
             == "bug.yaml: 'nonsense' is not a fixture name: write family/name in lower-case words joined by -")
     let missing = #expect(throws: YAMLFileError.self) { try FixtureFile.read("/nonexistent/bug.yaml") }
-    #expect(missing?.line == nil && missing?.description.hasPrefix("/nonexistent/bug.yaml: cannot be read") == true)
+    #expect(
+        missing?.line == nil
+            && missing?.description.hasPrefix("/nonexistent/bug.yaml: cannot be read: No such file or directory")
+                == true
+    )
 }
 
 @Test("versions, ports and names need no quotation marks")

@@ -1,7 +1,8 @@
 import ArgumentParser
-import Glibc
+import Foundation
 import SocketLookup
 import SystemPackage
+import YAMLReading
 
 /// Which dispatcher is meant.
 struct LocationOptions: ParsableArguments {
@@ -36,8 +37,14 @@ struct LocationOptions: ParsableArguments {
         let namespace: FileDescriptor
         do {
             namespace = try FileDescriptor.open(FilePath(path), .readOnly, options: .closeOnExec)
-        } catch {
-            throw Misuse("--netns \(text): \(path) cannot be opened: \(error)")
+        } catch let error as Errno {
+            let message = "--netns \(text): \(path) cannot be opened: \(error)"
+            if error == .permissionDenied || error == .notPermitted {
+                throw Breakdown(message + "\nlab: run it as root")
+            }
+            // Names are ip-netns(8)'s.
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns")) ?? []
+            throw Misuse(message + (text.contains("/") ? "" : suggestion(for: text, among: names.sorted())))
         }
         // Any other file has an inode as well, and would be taken for a namespace without a dispatcher.
         guard ioctl(namespace.rawValue, namespaceKind, 0) == networkKind else {

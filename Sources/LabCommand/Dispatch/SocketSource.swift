@@ -2,6 +2,7 @@ import Addressing
 import ArgumentParser
 import Foundation
 import SocketLookup
+import Sockets
 import SystemPackage
 
 /// Which sockets are to be registered.
@@ -37,8 +38,7 @@ struct SocketSource: ParsableArguments {
     /// Calls `body` with the sockets, which are open until it returns.
     func with(_ namespace: FileDescriptor?, _ body: ([FileDescriptor]) throws -> Void) throws {
         if let pid {
-            let process = try ProcessSockets(
-                of: pid, descriptors: descriptors.isEmpty ? nil : descriptors, in: namespace)
+            let process = try SocketSource.sockets(of: pid, descriptors, in: namespace)
             let sockets = process.sockets.map { (descriptor: $0.descriptor, number: $0.original) }
             do {
                 try body(try chosen(from: sockets, of: "process \(pid)", isNamed: all || !descriptors.isEmpty))
@@ -61,6 +61,26 @@ struct SocketSource: ParsableArguments {
                 try chosen(
                     from: inherited.map { ($0.descriptor, $0.descriptor.rawValue) }, of: "the service manager",
                     isNamed: true))
+        }
+    }
+
+    /// Says what the user got wrong in his own terms, and not by the call that found out.
+    private static func sockets(
+        of pid: Int32, _ descriptors: [Int32], in namespace: FileDescriptor?
+    ) throws -> ProcessSockets {
+        do throws(SocketLookupError) {
+            return try ProcessSockets(of: pid, descriptors: descriptors.isEmpty ? nil : descriptors, in: namespace)
+        } catch {
+            switch error {
+            case .call("pidfd_open", ESRCH, _, _): throw Misuse("there is no process \(pid)")
+            // Of a thread that is no process's first.
+            case .call("pidfd_open", EINVAL, _, _): throw Misuse("\(pid) is a thread: give the number of its process")
+            case .call("pidfd_getfd", EBADF, _, _):
+                let absent = descriptors.filter { access("/proc/\(pid)/fd/\($0)", F_OK) != 0 }.map { "\($0)" }
+                throw Misuse(
+                    "process \(pid) has no descriptor \(absent.joined(separator: ", ")): see ls /proc/\(pid)/fd")
+            default: throw error
+            }
         }
     }
 

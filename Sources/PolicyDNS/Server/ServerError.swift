@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Sockets
 
 /// What a server cannot do, and with what.
 public enum ServerError: Error, Hashable, Sendable {
@@ -8,7 +9,7 @@ public enum ServerError: Error, Hashable, Sendable {
     /// A socket that was given cannot be served.
     case unsuitableSocket(descriptor: Int32, because: String)
     /// What the service manager says of the sockets that it gives makes no sense.
-    case inheritance(variable: String, value: String, because: String)
+    case inheritance(InheritanceError)
     /// A setting that a running server cannot change.
     case needsRestart(setting: String, from: String, to: String)
     /// There is no socket to serve.
@@ -25,8 +26,7 @@ extension ServerError: CustomStringConvertible {
             "\(name) failed while \(doing): \(ServerError.text(number))" + ServerError.advice(name, number)
         case .unsuitableSocket(let descriptor, let because):
             "descriptor \(descriptor) cannot be served: \(because)"
-        case .inheritance(let variable, let value, let because):
-            "\(variable)='\(value)': \(because)"
+        case .inheritance(let error): error.description
         case .needsRestart(let setting, let from, let to):
             "'\(setting)' cannot change from \(from) to \(to) while the server runs: restart it"
         case .nothingToServe: "there is no socket to serve: configure a listener, or hand over sockets"

@@ -10,6 +10,7 @@ public struct BindingCounters: Hashable, Sendable {
     /// a lookup goes on to the label's other sockets, and is a hit or a miss as well.
     public var errors: UInt64 = 0
 
+    /// Counters with these values.
     public init(hits: UInt64 = 0, misses: UInt64 = 0, errors: UInt64 = 0) {
         self.hits = hits
         self.misses = misses

@@ -18,7 +18,9 @@ public final class Link {
     /// Replaces the program atomically: every lookup runs either the old or the new one. The link keeps its place
     /// among those of the namespace.
     ///
-    /// - Parameter old: The program that must be there for the update to happen, else EPERM; nil for any.
+    /// - Parameters:
+    ///   - program: The one to run from the next lookup on.
+    ///   - old: The program that must be there for the update to happen, else EPERM; nil for any.
     public func update(to program: Program, replacing old: Program? = nil) throws(SocketLookupError) {
         try checked("bpf(BPF_LINK_UPDATE)", "replacing a link's program by '\(program.name)'") {
             clinux_bpf_update_link(descriptor.rawValue, program.descriptor, old?.descriptor ?? -1)
@@ -39,6 +41,7 @@ public final class Link {
         public var namespace: UInt32
     }
 
+    /// Asks the kernel what the link attaches, and to what.
     public func information() throws(SocketLookupError) -> Information {
         var information = clinux_link_information()
         try checked("bpf(BPF_OBJ_GET_INFO_BY_FD)", "examining a link") {
@@ -64,7 +67,9 @@ public final class Link {
 extension Program {
     /// Runs the program for every lookup of a socket in a network namespace, until the link goes.
     ///
-    /// - Parameter flags: None is defined: the kernel refuses any but 0 (EINVAL).
+    /// - Parameters:
+    ///   - namespace: A descriptor of it, such as of `/proc/self/ns/net`, which may be closed afterwards.
+    ///   - flags: None is defined: the kernel refuses any but 0 (EINVAL).
     /// - Throws: E2BIG for more than 64 links of one namespace.
     public func attach(to namespace: FileDescriptor, flags: UInt32 = 0) throws(SocketLookupError) -> Link {
         let link = try checked("bpf(BPF_LINK_CREATE)", "attaching '\(name)' to a network namespace") {
@@ -74,14 +79,14 @@ extension Program {
     }
 
     /// The way to attach without a link, which sk_lookup never had: EINVAL, and EEXIST where links are.
-    public func attachWithoutLink() throws(SocketLookupError) {
+    package func attachWithoutLink() throws(SocketLookupError) {
         try checked("bpf(BPF_PROG_ATTACH)", "attaching '\(name)' without a link") {
             bpf_prog_attach(descriptor, 0, BPF_SK_LOOKUP, 0)
         }
     }
 
     /// The way to detach what was attached without a link: EINVAL, and ENOENT where there is none.
-    public func detachWithoutLink() throws(SocketLookupError) {
+    package func detachWithoutLink() throws(SocketLookupError) {
         try checked("bpf(BPF_PROG_DETACH)", "detaching '\(name)' without a link") {
             bpf_prog_detach2(descriptor, 0, BPF_SK_LOOKUP)
         }
@@ -103,11 +108,13 @@ public struct AttachedPrograms: Hashable, Sendable {
     public var programs: [UInt32]
     /// How many there are, which may be more than there was room for.
     public var count: Int
+    /// How they were attached: 0, since none is defined.
     public var flags: UInt32
 
     /// Asks the kernel (BPF_PROG_QUERY).
     ///
     /// - Parameters:
+    ///   - namespace: A descriptor of it.
     ///   - room: For how many numbers; the kernel answers ENOSPC if there are more, and with the count alone if it
     ///     is 0.
     ///   - flags: None is defined: the kernel refuses any but 0 (EINVAL).

@@ -6,7 +6,7 @@ import SystemPackage
 ///
 /// The last descriptor of a namespace only queues it for `cleanup_net`, which works through its queue in batches.
 /// What goes wrong there is logged then, and memory is freed then.
-public enum NamespaceTeardown {
+package enum NamespaceTeardown {
     /// Waits until every namespace that nothing held before this call is gone.
     ///
     /// A link says that its namespace is dismantled at the start of that namespace's batch. So once a sentinel
@@ -15,18 +15,18 @@ public enum NamespaceTeardown {
     ///
     /// - Returns: whether they were gone before the deadline; true at once where the kernel has no sk_lookup links
     ///   to ask.
-    public static func wait(until deadline: ContinuousClock.Instant) async throws -> Bool {
+    package static func wait(until deadline: ContinuousClock.Instant) async throws -> Bool {
         guard try KernelSupport.skLookup() else { return true }
         for _ in 0..<2 where try await !sentinel().isDismantled(before: deadline) { return false }
         return true
     }
 
     /// A link that tells when the kernel begins to dismantle a namespace.
-    public struct Watch: ~Copyable {
+    package struct Watch: ~Copyable {
         private let link: Int32
 
         /// Attaches a program that passes everything; the watch ends with this value.
-        public init(_ namespace: FileDescriptor) throws(SocketLookupError) {
+        package init(_ namespace: FileDescriptor) throws(SocketLookupError) {
             let doing = "watching a namespace"
             let program = try checked("bpf(BPF_PROG_LOAD)", doing) { clinux_bpf_load_pass() }
             defer { close(program) }
@@ -38,7 +38,7 @@ public enum NamespaceTeardown {
         deinit { close(link) }
 
         /// Waits for it, once nothing is known to hold the namespace.
-        public func isDismantled(before deadline: ContinuousClock.Instant) async throws -> Bool {
+        package func isDismantled(before deadline: ContinuousClock.Instant) async throws -> Bool {
             while true {
                 var inode: UInt32 = 0
                 try checked("bpf(BPF_OBJ_GET_INFO_BY_FD)", "asking for a link's namespace") {

@@ -15,7 +15,9 @@ public final class Program {
 
     /// Loads the object at a path.
     ///
-    /// - Parameter named: The program's name in the object; nil for its only one.
+    /// - Parameters:
+    ///   - path: What a compiler with the target `bpf` made.
+    ///   - named: The program's name in the object; nil for its only one.
     /// - Throws: ``SocketLookupError/call(_:errno:doing:log:)`` with the verifier's log if the kernel refuses.
     public init(object path: FilePath, named: String? = nil) throws(SocketLookupError) {
         var loaded: OpaquePointer?
@@ -119,13 +121,16 @@ func testRun(_ program: Int32, _ context: LookupContext) throws(SocketLookupErro
 
 /// The packet that a lookup is for.
 public struct LookupContext: Hashable, Sendable {
+    /// What the packet is of.
     public var `protocol`: TransportProtocol
+    /// Where the packet comes from.
     public var remote: Endpoint
     /// Where the packet is going.
     public var local: Endpoint
     /// The interface it came in by. Kernels refuse any but 0 in a test run (EINVAL).
     public var ingressIndex: UInt32
 
+    /// A packet from one endpoint to another, of one family both.
     public init(_ protocol: TransportProtocol, remote: Endpoint, local: Endpoint, ingressIndex: UInt32 = 0) {
         self.protocol = `protocol`
         self.remote = remote
@@ -141,6 +146,7 @@ public struct LookupResult: Hashable, Sendable {
     /// `SO_COOKIE` of the socket that was selected; 0 if none was.
     public var cookie: UInt64
 
+    /// A decision: what was returned, and the cookie of the socket that was selected.
     public init(returned: Int32, cookie: UInt64) {
         self.returned = returned
         self.cookie = cookie

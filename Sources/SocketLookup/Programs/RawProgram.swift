@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// What the verifier said about a program.
-public enum VerifierVerdict: Hashable, Sendable {
+package enum VerifierVerdict: Hashable, Sendable {
     case accepted
     /// The log is empty if the refusal came before the verifier had looked at the instructions.
     case refused(errno: Int32, log: String)
@@ -11,7 +11,7 @@ public enum VerifierVerdict: Hashable, Sendable {
 /// Offers instructions to the kernel, and unloads what it accepts.
 ///
 /// - Parameter instructions: In the kernel's encoding; those with two words take two elements.
-public func verify(
+package func verify(
     _ instructions: [UInt64], type: bpf_prog_type, attachType: bpf_attach_type?, license: String
 ) -> VerifierVerdict {
     // Of a program of some dozen instructions; each is described in a line or two.
@@ -37,10 +37,10 @@ public func verify(
 }
 
 /// A map that a program under verification may refer to: one entry, gone with this object.
-public final class ScratchMap {
-    public let descriptor: Int32
+package final class ScratchMap {
+    package let descriptor: Int32
 
-    public init(_ type: bpf_map_type, valueSize: UInt32) throws(SocketLookupError) {
+    package init(_ type: bpf_map_type, valueSize: UInt32) throws(SocketLookupError) {
         descriptor = try checked("bpf(BPF_MAP_CREATE)", "making a map for verification") {
             bpf_map_create(type, "scratch", 4, valueSize, 1, nil)
         }
@@ -50,19 +50,19 @@ public final class ScratchMap {
 }
 
 /// A test-run as the caller wants it, right or wrong.
-public struct RawTestRun: Sendable {
+package struct RawTestRun: Sendable {
     /// Nil gives no context.
-    public var context: [UInt8]?
+    package var context: [UInt8]?
     /// The room for the context that comes back; 0 gives none.
-    public var sizeOut: Int
-    public var repetitions: Int32
-    public var flags: UInt32
-    public var cpu: UInt32
-    public var batchSize: UInt32
-    public var dataIn: Int
-    public var dataOut: Int
+    package var sizeOut: Int
+    package var repetitions: Int32
+    package var flags: UInt32
+    package var cpu: UInt32
+    package var batchSize: UInt32
+    package var dataIn: Int
+    package var dataOut: Int
 
-    public init(
+    package init(
         context: [UInt8]?, sizeOut: Int, repetitions: Int32, flags: UInt32, cpu: UInt32, batchSize: UInt32,
         dataIn: Int, dataOut: Int
     ) {
@@ -76,25 +76,25 @@ public struct RawTestRun: Sendable {
         self.dataOut = dataOut
     }
 
-    public struct Result: Sendable {
+    package struct Result: Sendable {
         /// 0, or what the kernel refused with.
-        public var errno: Int32
-        public var returned: UInt32
+        package var errno: Int32
+        package var returned: UInt32
         /// Nanoseconds for one repetition, on average.
-        public var duration: UInt32
+        package var duration: UInt32
         /// The buffer for the context that comes back, which was filled with ``fill``.
-        public var context: [UInt8]
+        package var context: [UInt8]
         /// How long the kernel says that the context is.
-        public var contextSize: Int
+        package var contextSize: Int
     }
 
     /// What the buffer for the context is filled with before the call.
-    public static let fill: UInt8 = 0xA5
+    package static let fill: UInt8 = 0xA5
 }
 
 extension Program {
     /// Runs the program without a packet, as asked, and tells everything that comes back.
-    public func testRun(_ run: RawTestRun) -> RawTestRun.Result {
+    package func testRun(_ run: RawTestRun) -> RawTestRun.Result {
         var context = run.context ?? []
         var after = [UInt8](repeating: RawTestRun.fill, count: run.sizeOut)
         var dataIn = [UInt8](repeating: 0, count: run.dataIn)
@@ -137,7 +137,7 @@ extension Program {
     }
 
     /// Every element of one of the program's array maps; nil if it has no map of that name.
-    public func elements(ofArray name: String) throws(SocketLookupError) -> [[UInt8]]? {
+    package func elements(ofArray name: String) throws(SocketLookupError) -> [[UInt8]]? {
         guard let map = map(name) else { return nil }
         var shape = clinux_map_shape()
         try checked("bpf(BPF_OBJ_GET_INFO_BY_FD)", "reading the map '\(name)'") { clinux_bpf_map_shape(map, &shape) }

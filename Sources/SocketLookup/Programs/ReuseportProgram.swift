@@ -5,8 +5,8 @@ import SystemPackage
 
 /// The control of `bpf/probes/reuseport.h`: a reuseport group's program that does what it is told to whenever the
 /// group asks for a member, and keeps what came of it.
-public final class ReuseportProgram {
-    public enum Operation: Hashable, Sendable {
+package final class ReuseportProgram {
+    package enum Operation: Hashable, Sendable {
         /// Ends the script.
         case pass, drop
         /// `bpf_sk_select_reuseport` with the socket in a slot.
@@ -14,22 +14,22 @@ public final class ReuseportProgram {
     }
 
     /// What the program saw and did when it ran last.
-    public struct Record: Hashable, Sendable {
+    package struct Record: Hashable, Sendable {
         /// How often it ran for a new flow since the record was last taken.
-        public var runs: Int
+        package var runs: Int
         /// How often it ran for a connection whose listener stopped.
-        public var migrations: Int
+        package var migrations: Int
         /// IPPROTO_ and ETH_P_ constants.
-        public var transport, ethernet: UInt32
+        package var transport, ethernet: UInt32
         /// Whether the group is bound to a wildcard address.
-        public var isWildcard: Bool
+        package var isWildcard: Bool
         /// Of the flow: it picks the member if the program does not.
-        public var hash: UInt32
+        package var hash: UInt32
         /// Of the packet, from the transport header on.
-        public var length: Int
-        public var sourcePort, destinationPort: UInt16
+        package var length: Int
+        package var sourcePort, destinationPort: UInt16
         /// What bpf_sk_select_reuseport returned, each time: 0, or a negative errno.
-        public var results: [Int32]
+        package var results: [Int32]
     }
 
     private let program: Program
@@ -38,7 +38,7 @@ public final class ReuseportProgram {
     private let sockets: Int32
 
     /// - Throws: ``SocketLookupError/notADispatcher(program:because:)`` for another program.
-    public init(_ program: Program) throws(SocketLookupError) {
+    package init(_ program: Program) throws(SocketLookupError) {
         guard let operations = program.map("operations"), let records = program.map("records"),
             let sockets = program.map("sockets")
         else { throw .notADispatcher(program: program.name, because: "it has no script") }
@@ -58,12 +58,12 @@ public final class ReuseportProgram {
     }
 
     /// How many operations a script can have.
-    public static let operationLimit = Layout.operationLimit
+    package static let operationLimit = Layout.operationLimit
     /// How many sockets there is room for.
-    public static let slotLimit = 16
+    package static let slotLimit = 16
 
     /// Replaces the script. A run meanwhile may do some of the old and some of the new one.
-    public func perform(_ script: [Operation]) throws(SocketLookupError) {
+    package func perform(_ script: [Operation]) throws(SocketLookupError) {
         precondition(script.count <= Layout.operationLimit, "a script of \(script.count) operations")
         var bytes = script.flatMap(Layout.bytes)
         bytes += [UInt8](repeating: 0, count: Layout.operationsSize - bytes.count)
@@ -76,7 +76,7 @@ public final class ReuseportProgram {
     /// Puts a socket into a slot.
     ///
     /// - Parameter flags: BPF_NOEXIST refuses a full slot (EEXIST), BPF_EXIST an empty one (ENOENT).
-    public func put(_ socket: FileDescriptor, in slot: UInt32, flags: UInt64 = 0) throws(SocketLookupError) {
+    package func put(_ socket: FileDescriptor, in slot: UInt32, flags: UInt64 = 0) throws(SocketLookupError) {
         var slot = slot
         var value = UInt64(socket.rawValue)
         try checked("bpf(BPF_MAP_UPDATE_ELEM)", "putting the socket \(socket.rawValue) into slot \(slot)") {
@@ -85,13 +85,13 @@ public final class ReuseportProgram {
     }
 
     /// Empties a slot.
-    public func empty(_ slot: UInt32) throws(SocketLookupError) {
+    package func empty(_ slot: UInt32) throws(SocketLookupError) {
         var slot = slot
         try checked("bpf(BPF_MAP_DELETE_ELEM)", "emptying slot \(slot)") { bpf_map_delete_elem(sockets, &slot) }
     }
 
     /// The cookie of the socket in a slot; nil for none.
-    public func cookie(in slot: UInt32) throws(SocketLookupError) -> UInt64? {
+    package func cookie(in slot: UInt32) throws(SocketLookupError) -> UInt64? {
         var slot = slot
         var cookie: UInt64 = 0
         let result = bpf_map_lookup_elem(sockets, &slot, &cookie)
@@ -101,7 +101,7 @@ public final class ReuseportProgram {
     }
 
     /// Reads the record, and begins to count anew.
-    public func takeRecord() throws(SocketLookupError) -> Record {
+    package func takeRecord() throws(SocketLookupError) -> Record {
         var key: UInt32 = 0
         var bytes = [UInt8](repeating: 0, count: Layout.recordSize)
         try checked("bpf(BPF_MAP_LOOKUP_ELEM)", "reading the record of '\(program.name)'") {
@@ -118,7 +118,7 @@ public final class ReuseportProgram {
 
 extension Program {
     /// What setsockopt(SO_ATTACH_REUSEPORT_EBPF) takes.
-    public var rawDescriptor: Int32 { descriptor }
+    package var rawDescriptor: Int32 { descriptor }
 }
 
 /// The maps' bytes, as `bpf/probes/reuseport.h` declares them.

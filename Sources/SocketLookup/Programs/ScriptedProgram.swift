@@ -5,9 +5,9 @@ import SystemPackage
 
 /// The control of `bpf/probes/script.bpf.c`: a program that does for each lookup what it is told to, and keeps what
 /// came of it.
-public final class ScriptedProgram {
+package final class ScriptedProgram {
     /// What the program does in one step.
-    public enum Operation: Hashable, Sendable {
+    package enum Operation: Hashable, Sendable {
         /// Ends the script: 1 passes, 0 drops.
         case pass, drop
         /// `bpf_sk_assign` with the socket in a slot.
@@ -22,35 +22,35 @@ public final class ScriptedProgram {
     }
 
     /// What the program saw and did when it ran last.
-    public struct Record: Hashable, Sendable {
+    package struct Record: Hashable, Sendable {
         /// How often it ran since the record was last taken.
-        public var runs: Int
+        package var runs: Int
         /// When it ran last, in nanoseconds of the kernel's monotonic clock; tells the order of several programs.
-        public var time: UInt64
+        package var time: UInt64
         /// The last packet; nil if the program has not run, or saw a family or protocol that no packet can have.
-        public var packet: LookupContext?
+        package var packet: LookupContext?
         /// One for each operation that was performed.
-        public var outcomes: [OperationOutcome]
+        package var outcomes: [OperationOutcome]
     }
 
-    public struct OperationOutcome: Hashable, Sendable {
-        public enum Result: Hashable, Sendable {
+    package struct OperationOutcome: Hashable, Sendable {
+        package enum Result: Hashable, Sendable {
             /// What the helper returned: 0, or a negative errno; 0 for operations that cannot fail.
             case returned(Int32)
             case emptySlot
         }
 
-        public var result: Result
+        package var result: Result
         /// The socket that the context showed afterwards; nil for none.
-        public var selected: SelectedSocket?
+        package var selected: SelectedSocket?
     }
 
     /// A socket as a program sees it.
-    public struct SelectedSocket: Hashable, Sendable {
+    package struct SelectedSocket: Hashable, Sendable {
         /// Numbers of AF_, SOCK_, IPPROTO_ and BPF_TCP_ constants.
-        public var family, type, `protocol`, state: UInt32
+        package var family, type, `protocol`, state: UInt32
         /// The port that it is bound to.
-        public var port: UInt16
+        package var port: UInt16
     }
 
     private let program: Program
@@ -59,7 +59,7 @@ public final class ScriptedProgram {
     private let sockets: Int32
 
     /// - Throws: ``SocketLookupError/notScripted(program:)`` for another program.
-    public init(_ program: Program) throws(SocketLookupError) {
+    package init(_ program: Program) throws(SocketLookupError) {
         guard let operations = program.map("operations"), let records = program.map("records"),
             let sockets = program.map("sockets")
         else { throw .notScripted(program: program.name) }
@@ -77,10 +77,10 @@ public final class ScriptedProgram {
     }
 
     /// How many operations a script can have.
-    public static var operationLimit: Int { Layout.operationLimit }
+    package static var operationLimit: Int { Layout.operationLimit }
 
     /// Replaces the script. A lookup that runs meanwhile may do some of the old and some of the new one.
-    public func perform(_ script: [Operation]) throws(SocketLookupError) {
+    package func perform(_ script: [Operation]) throws(SocketLookupError) {
         guard script.count <= Layout.operationLimit else {
             throw .scriptTooLong(count: script.count, limit: Layout.operationLimit)
         }
@@ -93,7 +93,7 @@ public final class ScriptedProgram {
     }
 
     /// Puts a socket into a slot, in place of what was there.
-    public func put(_ socket: FileDescriptor, in slot: UInt32) throws(SocketLookupError) {
+    package func put(_ socket: FileDescriptor, in slot: UInt32) throws(SocketLookupError) {
         var slot = slot
         var value = UInt64(socket.rawValue)
         try checked("bpf(BPF_MAP_UPDATE_ELEM)", "putting the socket \(socket.rawValue) into slot \(slot)") {
@@ -102,13 +102,13 @@ public final class ScriptedProgram {
     }
 
     /// Empties a slot.
-    public func empty(_ slot: UInt32) throws(SocketLookupError) {
+    package func empty(_ slot: UInt32) throws(SocketLookupError) {
         var slot = slot
         try checked("bpf(BPF_MAP_DELETE_ELEM)", "emptying slot \(slot)") { bpf_map_delete_elem(sockets, &slot) }
     }
 
     /// Reads the record, and begins to count runs anew.
-    public func takeRecord() throws(SocketLookupError) -> Record {
+    package func takeRecord() throws(SocketLookupError) -> Record {
         var key: UInt32 = 0
         var bytes = [UInt8](repeating: 0, count: Layout.recordSize)
         try checked("bpf(BPF_MAP_LOOKUP_ELEM)", "reading the record of '\(program.name)'") {

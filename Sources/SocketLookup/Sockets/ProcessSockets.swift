@@ -9,8 +9,13 @@ public struct ProcessSockets: ~Copyable {
     /// The duplicates, and the process's own numbers for them.
     public private(set) var sockets: [(descriptor: FileDescriptor, original: Int32)] = []
 
-    /// - Parameter descriptors: Numbers as the process knows them; nil for all of its sockets that packets could be led
-    ///   to in the namespace, which may be none.
+    /// Duplicates sockets of a process.
+    ///
+    /// - Parameters:
+    ///   - process: Its number (PID).
+    ///   - descriptors: Numbers as the process knows them; nil for all of its sockets that packets could be led to in
+    ///     the namespace, which may be none.
+    ///   - namespace: The dispatcher's network namespace; nil for the calling thread's.
     /// - Throws: ``SocketLookupError/call(_:errno:doing:log:)``: ESRCH if there is no such process, EPERM without the
     ///   right, EBADF if it has no such descriptor.
     public init(

@@ -5,6 +5,7 @@ import SystemPackage
 
 /// What the kernel says about a socket, as far as it decides which packets can be led to it.
 public struct SocketFacts: Hashable, Sendable {
+    /// TCP or UDP.
     public var `protocol`: TransportProtocol
     /// The families of the packets that it can take: both for a dual-stack one.
     public var families: [AddressFamily]
@@ -13,6 +14,8 @@ public struct SocketFacts: Hashable, Sendable {
     /// Its identity: unique, and never used again.
     public var cookie: UInt64
 
+    /// Asks the kernel about a socket, whatever state it is in.
+    ///
     /// - Throws: ``SocketLookupError/unsuitableSocket(descriptor:because:)`` for anything but TCP or UDP over IP.
     public init(of socket: FileDescriptor) throws(SocketLookupError) {
         let domain: Int32 = try option(SO_DOMAIN, "SO_DOMAIN", of: socket)

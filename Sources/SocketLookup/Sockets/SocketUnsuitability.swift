@@ -3,7 +3,9 @@ import Glibc
 
 /// Why packets cannot be led to what a descriptor is.
 public enum SocketUnsuitability: Hashable, Sendable {
+    /// Nothing is open by that number (EBADF).
     case notADescriptor
+    /// It is a file, a pipe or the like (ENOTSOCK).
     case notASocket
     /// Neither AF_INET nor AF_INET6.
     case family(Int32)
@@ -11,7 +13,9 @@ public enum SocketUnsuitability: Hashable, Sendable {
     case `protocol`(Int32)
     /// Neither a stream nor datagrams, such as a raw socket of TCP's number.
     case type(Int32)
+    /// It has a peer, so it takes packets of that peer alone.
     case connected
+    /// A TCP socket that takes no connections.
     case notListening
     /// A UDP socket without a port.
     case unbound
@@ -22,6 +26,7 @@ public enum SocketUnsuitability: Hashable, Sendable {
 }
 
 extension SocketUnsuitability: CustomStringConvertible {
+    /// The reason, and what to do about it.
     public var description: String {
         switch self {
         case .notADescriptor: "it is not open"

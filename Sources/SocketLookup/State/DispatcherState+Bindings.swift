@@ -5,19 +5,25 @@ import SystemPackage
 
 /// What one set of bindings has that another has not.
 public struct BindingDifference: Hashable, Sendable {
+    /// Bindings whose match was not bound before.
     public var added: [Binding] = []
+    /// Bindings whose match is bound no more.
     public var removed: [Binding] = []
     /// The same match with another label or fallback.
     public var changed: [Change] = []
 
+    /// A match that is bound before and after.
     public struct Change: Hashable, Sendable {
+        /// What it was bound to.
         public var old: Binding
+        /// What it is bound to now.
         public var new: Binding
     }
 
+    /// Whether both sets have the same bindings.
     public var isEmpty: Bool { added.isEmpty && removed.isEmpty && changed.isEmpty }
 
-    /// In the order of the new set, and removals in that of the old one.
+    /// What leads from one set to another: in the order of the new set, and removals in that of the old one.
     public init(from old: [Binding], to new: [Binding]) {
         self.init(from: old, to: new, found: BindingDifference.places(of: new, in: old))
     }
@@ -85,7 +91,9 @@ extension DispatcherState {
 
     /// Removes bindings; their addresses and ports fall to the next wider ones.
     ///
-    /// - Parameter label: What they must be bound to; nil for any.
+    /// - Parameters:
+    ///   - matches: What the bindings match, exactly.
+    ///   - label: What they must be bound to; nil for any.
     /// - Throws: ``SocketLookupError/notBound(_:)``, ``SocketLookupError/boundElsewhere(_:to:not:)``; then none is
     ///   removed.
     @discardableResult

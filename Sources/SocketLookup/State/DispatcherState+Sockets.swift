@@ -5,6 +5,7 @@ import SystemPackage
 
 /// A socket under a label, for one protocol and family: a dual-stack one is there twice.
 public struct RegisteredSocket: Hashable, Sendable {
+    /// What it gets.
     public enum Condition: String, Hashable, Sendable, Codable {
         /// It gets new flows.
         case active
@@ -14,11 +15,15 @@ public struct RegisteredSocket: Hashable, Sendable {
         case closed
     }
 
+    /// The name that it is registered under.
     public var label: String
+    /// TCP or UDP.
     public var `protocol`: TransportProtocol
+    /// Of the packets that this entry is about.
     public var family: AddressFamily
     /// `SO_COOKIE`, as ss(8) shows with `-e` as `sk`; nil for one that was closed.
     public var cookie: UInt64?
+    /// Whether it gets new flows.
     public var condition: Condition
     /// Its part of the flows, of 64.
     public var shares: Int
@@ -41,8 +46,12 @@ extension DispatcherState {
     ///
     /// A socket that was draining gets flows again. Those that were closed are taken out.
     ///
-    /// - Parameter replacing: Whether they take the places of the sockets that were there for the same protocols and
-    ///   families; if not, they join them.
+    /// - Parameters:
+    ///   - sockets: TCP sockets that listen, and UDP sockets that are bound and have no peer. The caller may close
+    ///     its descriptors afterwards, if anybody else has the sockets open.
+    ///   - label: 1–64 bytes of UTF-8, bound already or not.
+    ///   - replacing: Whether they take the places of the sockets that were there for the same protocols and
+    ///     families; if not, they join them.
     /// - Throws: ``SocketLookupError/unsuitableSocket(descriptor:because:)``,
     ///   ``SocketLookupError/tooManySockets(label:limit:)``, or that there is no room for the label; then nothing has
     ///   changed.

@@ -19,6 +19,7 @@ public struct DispatcherStatus: Hashable, Sendable {
         case upgradeDone
     }
 
+    /// What is attached, and what it has.
     public struct Loaded: Hashable, Sendable {
         /// The program that runs; nil for somebody who may not open links.
         public var program: ProgramIdentity?
@@ -26,24 +27,32 @@ public struct DispatcherStatus: Hashable, Sendable {
         public var link: UInt32?
         /// Of its maps. Another than ``DispatcherStatus/layout`` cannot be changed by this version, only unloaded.
         public var layout: UInt32
+        /// How many bindings are in force; 0 for another layout, as with the next two.
         public var bindings: Int
+        /// How many labels are bound, or have sockets.
         public var labels: Int
+        /// How many sockets are registered, a dual-stack one counted once, and closed ones not.
         public var sockets: Int
     }
 
     /// Of this version of the library.
     public static let layout = DispatchLayout.version
 
+    /// Where the dispatcher is, or would be.
     public var location: StateLocation
     /// Nil if no dispatcher is attached.
     public var loaded: Loaded?
+    /// What the next change will remove.
     public var leftovers: Set<Leftover>
 }
 
 /// What a dispatcher has counted since it was loaded.
 public struct DispatcherMetrics: Hashable, Sendable {
+    /// A binding, and what it has counted since it was first led to its label.
     public struct OfBinding: Hashable, Sendable {
+        /// The binding, which is in force.
         public var binding: Binding
+        /// Its own counters.
         public var counters: BindingCounters
     }
 
@@ -51,6 +60,7 @@ public struct DispatcherMetrics: Hashable, Sendable {
     public var lookups: UInt64
     /// Of all bindings, those that are gone included. Lookups that are neither hits nor misses matched no binding.
     public var all: BindingCounters
+    /// Those of each binding in force.
     public var bindings: [OfBinding]
 }
 

@@ -19,6 +19,7 @@ import SystemPackage
 /// try dispatcher.bind([Binding(Match(.tcp, Prefix(text: "192.0.2.0/24"), .all), to: "web")])
 /// ```
 public struct DispatcherState: ~Copyable {
+    /// What a dispatcher is opened for.
     public enum Access: Sendable {
         /// Alone.
         case changing
@@ -26,6 +27,7 @@ public struct DispatcherState: ~Copyable {
         case looking
     }
 
+    /// Where it is pinned.
     public let location: StateLocation
     let access: Access
     let maps: DispatchMaps
@@ -35,6 +37,7 @@ public struct DispatcherState: ~Copyable {
     /// Opens a dispatcher that was loaded, and removes what an interrupted change has left there.
     ///
     /// - Parameters:
+    ///   - location: Where it was loaded.
     ///   - access: Only with `.changing` do the methods that change anything work; else the kernel refuses (EPERM).
     ///   - waiting: Whether to wait while others have it locked.
     /// - Throws: ``SocketLookupError/notLoaded(path:)``, ``SocketLookupError/incompatible(path:because:)``,
@@ -59,8 +62,10 @@ public struct DispatcherState: ~Copyable {
 
     /// Loads the program, attaches it to the location's namespace, and pins it there, without bindings.
     ///
-    /// - Parameter object: The compiled `dispatch.bpf.c`.
-    /// - Throws: ``SocketLookupError/alreadyLoaded(path:)``.
+    /// - Parameters:
+    ///   - object: The compiled `dispatch.bpf.c`.
+    ///   - location: The namespace, and where in a BPF file system.
+    /// - Throws: ``SocketLookupError/alreadyLoaded(path:)``, ``SocketLookupError/noFileSystem(path:)``.
     public static func load(_ object: FilePath, at location: StateLocation) throws(SocketLookupError) {
         try location.requireFileSystem()
         let program = try Program(object: object)
@@ -100,9 +105,7 @@ public struct DispatcherState: ~Copyable {
         ControlStep.loadPinnedMaps.done()
         let link = try program.attach(toNamespaceAt: location)
         try link.pin(at: location.new.appending("link"))
-        try performed("chmod", "pinning a link") {
-            chmod(location.new.appending("link").string, Pins.fileMode)
-        }
+        try Pins.share(location.new.appending("link"), mode: Pins.fileMode)
         ControlStep.loadPinnedLink.done()
         try Pins.rename(location.new, to: location.state)
         ControlStep.loadRenamedDirectory.done()

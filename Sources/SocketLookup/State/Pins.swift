@@ -24,7 +24,24 @@ enum Pins {
 
     static func pin(_ descriptor: Int32, at path: FilePath) throws(SocketLookupError) {
         try checked("bpf(BPF_OBJ_PIN)", "pinning \(path)") { bpf_obj_pin(descriptor, path.string) }
-        try performed("chmod", "pinning \(path)") { chmod(path.string, fileMode) }
+        try share(path, mode: fileMode)
+    }
+
+    /// Gives a name the mode that it is to have whatever the umask is, and the group of the directory that it is in:
+    /// a BPF file system knows no set-group-ID bit that would do that.
+    static func share(_ path: FilePath, mode: mode_t) throws(SocketLookupError) {
+        var (directory, own) = (stat(), stat())
+        try performed("stat", "asking for the group of \(path)") { stat(path.string, &own) }
+        try performed("stat", "asking for the group of \(path.removingLastComponent())") {
+            stat(path.removingLastComponent().string, &directory)
+        }
+        if own.st_gid != directory.st_gid {
+            // The owner stays: uid_t(-1).
+            try performed("chown", "giving \(path) the group \(directory.st_gid)") {
+                chown(path.string, uid_t.max, directory.st_gid)
+            }
+        }
+        try performed("chmod", "setting the mode of \(path)") { chmod(path.string, mode) }
     }
 
     static func rename(_ old: FilePath, to new: FilePath) throws(SocketLookupError) {
@@ -37,13 +54,13 @@ enum Pins {
         throw .call("unlink", errno: errno, doing: "removing \(path)", log: nil)
     }
 
+    /// Makes a directory unless it is there.
     static func makeDirectory(_ path: FilePath) throws(SocketLookupError) {
         guard mkdir(path.string, directoryMode) == 0 else {
             if errno == EEXIST { return }
             throw .call("mkdir", errno: errno, doing: "making \(path)", log: nil)
         }
-        // Whatever the umask is.
-        try performed("chmod", "making \(path)") { chmod(path.string, directoryMode) }
+        try share(path, mode: directoryMode)
     }
 
     /// Removes a directory of pins with what is in it, if it is there: the link first, since it is what packets meet.

@@ -7,13 +7,18 @@ public struct StateLocation: Hashable, Sendable {
     /// A directory in a BPF file system, for the dispatchers of all namespaces. Made if its parent is there.
     public static let defaultBase: FilePath = "/sys/fs/bpf/binding-lab"
 
+    /// The directory that the namespace's directory is in, ``defaultBase`` for one.
     public var base: FilePath
     /// The inode of the network namespace, which names its directory.
     public let inode: UInt64
     /// The caller's to keep open; nil for the calling thread's.
     let namespace: FileDescriptor?
 
-    /// - Parameter namespace: Of this, which is to stay open, or the calling thread's.
+    /// Where a namespace's dispatcher is or would be; nothing is made yet.
+    ///
+    /// - Parameters:
+    ///   - base: A directory in a BPF file system, whose parent exists.
+    ///   - namespace: The network namespace, which is to stay open; nil for the calling thread's.
     public init(
         base: FilePath = StateLocation.defaultBase, namespace: FileDescriptor? = nil
     ) throws(SocketLookupError) {
@@ -34,7 +39,14 @@ public struct StateLocation: Hashable, Sendable {
     /// - Throws: ``SocketLookupError/noFileSystem(path:)``.
     func makeDirectories() throws(SocketLookupError) {
         try requireFileSystem()
-        try Pins.makeDirectory(base)
+        if !Pins.exists(base) {
+            // Its group is the process's: that of the file system's root is nobody's choice.
+            guard mkdir(base.string, Pins.directoryMode) == 0 || errno == EEXIST else {
+                throw .call("mkdir", errno: errno, doing: "making \(base)", log: nil)
+            }
+            // Whatever the umask is.
+            try performed("chmod", "making \(base)") { chmod(base.string, Pins.directoryMode) }
+        }
         try Pins.makeDirectory(directory)
     }
 

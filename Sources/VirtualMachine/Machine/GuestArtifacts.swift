@@ -13,7 +13,8 @@ public struct GuestArtifacts: Sendable, Hashable {
     public let key: String
 
     private static let agentSources = [
-        "Addressing", "CLinux", "CVector", "PolicyDNS", "SocketLookup", "Statistics", "Lab", "Channel", "LabGuest",
+        "Addressing", "CLinux", "CVector", "PolicyDNS", "SocketLookup", "Sockets", "Statistics", "Lab", "Channel",
+        "LabGuest",
     ]
 
     /// Builds what is stale.

@@ -12,6 +12,9 @@ public struct GuestRunner: Sendable {
     public var runs: String
     /// A directory to keep each machine's console in, as `console-KERNEL-N.log`; nil keeps none.
     public var consoles: String?
+    /// Files that guests have besides their own, such as programs that a trial's shell lines use. The memory has to
+    /// have room for them twice while they are unpacked.
+    public var additions: Archive?
     /// By a trial's id, what the guest is told to do instead: for the lab's tests of itself.
     public var misbehaviours: [String: Misbehaviour] = [:]
 
@@ -49,6 +52,7 @@ public struct GuestRunner: Sendable {
             report(.phase(kernel: kernel.name, doing: results.isEmpty ? "booting" : "booting a fresh machine"))
             let session = try await RunDirectory.with(in: runs) { run in
                 defer { keepConsole(of: run, kernel: kernel) }
+                let initramfs = try additions.map { try initramfs.adding($0, in: run) } ?? initramfs
                 return try await perform(
                     trials[results.count...], on: kernel, initramfs: initramfs, judgingBoot: !hasReportedBoot,
                     in: run, report: report)

@@ -112,7 +112,7 @@ public struct Initramfs: Sendable, Hashable {
 
     /// The shared libraries of `program`, the loader included, by the paths at which it looks for them, or else below
     /// `root`.
-    private static func libraries(of program: String, below root: String) async throws -> [String] {
+    static func libraries(of program: String, below root: String) async throws -> [String] {
         let directories = ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu"].map { root + $0 }
         let environment = root.isEmpty ? [:] : ["LD_LIBRARY_PATH": directories.joined(separator: ":")]
         let listing = try await Tool("ldd", package: "libc-bin").text([program], environment: environment, on: program)

@@ -305,7 +305,16 @@ extension KernelTests {
                 #expect(
                     try await lab("register", "web", "--pid", process, "--fd", "\(connected)").errors
                         .hasPrefix("lab: the socket \(connected) cannot be registered: it is connected"))
-                #expect(try await lab("register", "web", "--pid", "4194305").status == .exited(2))
+                #expect(
+                    try await lab("register", "web", "--pid", "4194305")
+                        == .bad(2, "lab: there is no process 4194305\n"))
+                #expect(
+                    try await lab("register", "web", "--pid", process, "--fd", "999999")
+                        == .bad(
+                            2, "lab: process \(process) has no descriptor 999999: see ls /proc/\(process)/fd\n"))
+                #expect(
+                    try await lab("bnd", "tcp")
+                        == .bad(2, "lab: lab dispatch has no command 'bnd'; did you mean bind?\n"))
                 #expect(try await lab("register", "web").status == .exited(2))
                 #expect(try await lab("bind", "tcp", "192.0.2.0/24", "8000-8010").status == .exited(2))
                 #expect(try await lab("bind", "tcp", "192.0.2.0/24", "8005-8015", "other").status == .exited(2))

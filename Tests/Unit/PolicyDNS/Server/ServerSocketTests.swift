@@ -112,48 +112,4 @@ struct ServerSocketTests {
                 == "bind failed while opening udp \(address): EADDRINUSE (Address already in use); "
                 + "another socket holds the port without SO_REUSEPORT, or as another user")
     }
-
-    // MARK: LISTEN_FDS
-
-    private func announced(_ environment: [String: String]) throws -> [String] {
-        try InheritedSockets.announced(environment, process: 42).map { "\($0.descriptor) \($0.label)" }
-    }
-
-    @Test("the variables of a service manager tell of descriptors from 3 on, and their labels")
-    func announced() throws {
-        #expect(try announced([:]) == [])
-        #expect(try announced(["LISTEN_PID": "42", "LISTEN_FDS": "2"]) == ["3 default", "4 default"])
-        #expect(
-            try announced(["LISTEN_PID": "42", "LISTEN_FDS": "3", "LISTEN_FDNAMES": "ams:unknown:"])
-                == ["3 ams", "4 default", "5 default"])
-        #expect(try announced(["LISTEN_PID": "42", "LISTEN_FDS": "0", "LISTEN_FDNAMES": ""]) == [])
-    }
-
-    @Test("variables that are meant for another process tell nothing")
-    func meantForAnother() throws {
-        #expect(try announced(["LISTEN_PID": "41", "LISTEN_FDS": "2"]) == [])
-        #expect(try announced(["LISTEN_FDS": "2"]) == [])
-    }
-
-    @Test(
-        "variables that make no sense are refused by name",
-        arguments: [
-            (["LISTEN_PID": "x", "LISTEN_FDS": "1"], "LISTEN_PID='x': it is not a process number"),
-            (
-                ["LISTEN_PID": "42", "LISTEN_FDS": "-1"],
-                "LISTEN_FDS='-1': it is not a number of descriptors, 0 to 4096"
-            ),
-            (
-                ["LISTEN_PID": "42", "LISTEN_FDS": "9999999"],
-                "LISTEN_FDS='9999999': it is not a number of descriptors, 0 to 4096"
-            ),
-            (
-                ["LISTEN_PID": "42", "LISTEN_FDS": "2", "LISTEN_FDNAMES": "a"],
-                "LISTEN_FDNAMES='a': it names 1 descriptors, and LISTEN_FDS says 2"
-            ),
-        ])
-    func refused(_ environment: [String: String], _ because: String) {
-        let error = #expect(throws: ServerError.self) { try announced(environment) }
-        #expect(error?.description == because)
-    }
 }
