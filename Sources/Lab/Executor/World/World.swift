@@ -22,6 +22,8 @@ final class World {
     var daemons: [String: RunningDaemon] = [:]
     /// Made when the first link is pinned; its pins go with it.
     var bpfFileSystem: Descriptor?
+    /// The programs that pinned dispatchers were seen with, in the order of their appearance.
+    var programTags: [String] = []
     var deviceCount = 0
     /// Told now and then by steps that take long.
     var reportWork: () -> Void = {}
