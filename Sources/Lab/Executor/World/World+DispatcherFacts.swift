@@ -61,7 +61,10 @@ extension World {
     }
 
     private func facts(_ metrics: DispatcherMetrics) -> [String: String] {
-        var facts = ["lookups": "\(metrics.lookups)", "all": text(metrics.all)]
+        var facts = [
+            "lookups": "\(metrics.lookups)", "all": text(metrics.all), "all hits": "\(metrics.all.hits)",
+            "all misses": "\(metrics.all.misses)", "all errors": "\(metrics.all.errors)",
+        ]
         for counted in metrics.bindings { facts["\(counted.binding.match)"] = text(counted.counters) }
         return facts
     }

@@ -10,7 +10,7 @@ extension World {
         let labels = model.labels.keys.sorted() + ["nobody"]
         var random = SeededNumbers(seed: model.seed)
         let source = ModelSource(model)
-        var (present, counted): ([SocketLookup.Binding], [SocketLookup.Binding: BindingCounters]) = ([], [:])
+        var (present, counted): ([SocketLookup.Binding], [Bound: BindingCounters]) = ([], [:])
         var (disagreements, first): (Int, String?) = (0, nil)
         var answers: Set<String> = []
         var strangeCounters: String?
@@ -26,10 +26,8 @@ extension World {
             }
             // What stays under its label keeps its counters.
             counted = Dictionary(
-                present.map { binding in
-                    let same = counted.first { $0.key.match == binding.match && $0.key.label == binding.label }
-                    return (binding, same?.value ?? BindingCounters())
-                }, uniquingKeysWith: { first, _ in first })
+                present.map { (Bound($0), counted[Bound($0)] ?? BindingCounters()) },
+                uniquingKeysWith: { first, _ in first })
             for number in 0..<model.probes {
                 if number % 64 == 63 { reportWork() }
                 let (transport, endpoint) = source.packet(using: &random)
@@ -39,7 +37,8 @@ extension World {
                 }
                 let expected = socket ?? (binding?.otherwise == .drop ? "drop" : "pass")
                 if let binding {
-                    if socket != nil { counted[binding]?.hits += 1 } else { counted[binding]?.misses += 1 }
+                    let bound = Bound(binding)
+                    if socket != nil { counted[bound]?.hits += 1 } else { counted[bound]?.misses += 1 }
                 }
                 let observed: String
                 switch model.by {
@@ -58,7 +57,7 @@ extension World {
                 }
             }
             for binding in try DispatcherState(at: location, for: .looking).metrics().bindings
-            where counted[binding.binding] != binding.counters && strangeCounters == nil {
+            where counted[Bound(binding.binding)] != binding.counters && strangeCounters == nil {
                 strangeCounters = "\(binding.binding): \(binding.counters)"
             }
         }
@@ -67,6 +66,14 @@ extension World {
             "first": first ?? "none", "answers": answers.sorted().joined(separator: ", "),
             "counters": strangeCounters ?? "exact",
         ]
+    }
+
+    /// What has a counter.
+    private struct Bound: Hashable {
+        var match: Match
+        var label: String
+
+        init(_ binding: SocketLookup.Binding) { (match, label) = (binding.match, binding.label) }
     }
 
     private struct Kind: Hashable {
