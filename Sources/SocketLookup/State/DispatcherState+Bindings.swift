@@ -97,7 +97,8 @@ extension DispatcherState {
         var known = try names.all()
         let present = try records(names: known)
         let difference = BindingDifference(from: present.map(\.binding), to: bindings)
-        if difference.isEmpty { return difference }
+        // A set that names a match twice differs in nothing else, and is to be refused.
+        if difference.isEmpty, bindings.count == present.count { return difference }
         let numbered = try number(bindings, present)
         let elements = try elements(of: numbered)
 

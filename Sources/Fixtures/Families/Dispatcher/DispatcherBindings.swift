@@ -4,7 +4,10 @@ import Lab
 /// Bindings of a pinned dispatcher, added, moved and removed one or a few at a time.
 enum DispatcherBindings {
     static let fixtures: [Fixture] = PinnedHost.all.flatMap {
-        [comeAndGo($0), refusedBindings($0), move($0), refusedUnbindings($0), ranges($0), manyRanges($0), precedence($0)]
+        [
+            comeAndGo($0), refusedBindings($0), move($0), refusedUnbindings($0), ranges($0), manyRanges($0),
+            precedence($0),
+        ]
     }
 
     private static func comeAndGo(_ host: PinnedHost) -> Fixture {
@@ -227,7 +230,8 @@ enum DispatcherBindings {
         let bindings = [
             host.binding(one, .from(85, to: 1023), to: "host"),
             host.binding(host.prefix, PinnedHost.lowPorts, to: "wide"),
-            host.binding(host.low, .from(80, to: 200), to: "half"), host.binding(host.prefix, PortRange(80), to: "port"),
+            host.binding(host.low, .from(80, to: 200), to: "half"),
+            host.binding(host.prefix, PortRange(80), to: "port"),
             host.binding(host.low, PortRange(80), to: "half-port"),
             host.binding(host.plan.everything, PortRange(86), to: "other"), foreign,
         ]

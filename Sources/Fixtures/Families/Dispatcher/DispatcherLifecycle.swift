@@ -140,7 +140,8 @@ enum DispatcherLifecycle {
             "Two namespaces have a dispatcher each: neither one's bindings nor its sockets are the other's.",
             host.scene() + host.open("web") + [
                 Step(.namespace("other")), Step(.localPrefix(LocalPrefix(namespace: "other", prefix: host.prefix))),
-                Step(.socket(foreign)), PinnedHost.register("web"), PinnedHost.bind(host.binding(host.prefix, to: "web")),
+                Step(.socket(foreign)), PinnedHost.register("web"),
+                PinnedHost.bind(host.binding(host.prefix, to: "web")),
                 host.probe(host.inLow, "web"), probe(.refused),
                 other(.tell(.status), ["loaded": "no"]), other(.load("dispatch")),
                 other(.bind([host.binding(host.prefix, to: "web")])), probe(.refused),

@@ -69,9 +69,11 @@ enum DispatcherModels {
             labels: Dictionary(uniqueKeysWithValues: labels.map { ($0, [$0]) }), host.variant.transport,
             host.variant.family)
         return host.fixture(
-            "packets-as-a-model", summary, host.scene() + sockets(host) + [check(model, ["a", "b", "c", "drop", "pass"])],
+            "packets-as-a-model", summary,
+            host.scene() + sockets(host) + [check(model, ["a", "b", "c", "drop", "pass"])],
             sabotages: [
-                .without("register-b"), .instead(of: "register-c", "wrong-socket", PinnedHost.register("a", under: "c")),
+                .without("register-b"),
+                .instead(of: "register-c", "wrong-socket", PinnedHost.register("a", under: "c")),
             ])
     }
 }

@@ -49,7 +49,8 @@ enum DispatcherUpgrades {
             ],
             sabotages: [
                 .instead(
-                    of: "upgrade", "loaded-anew", PinnedHost.perform(.unload), PinnedHost.perform(.load("dispatch_next"))),
+                    of: "upgrade", "loaded-anew", PinnedHost.perform(.unload),
+                    PinnedHost.perform(.load("dispatch_next"))),
                 .instead(of: "upgrade", "not-upgraded", PinnedHost.perform(.upgrade("dispatch"))),
             ])
     }

@@ -10,7 +10,7 @@ extension World {
         let (opened, keepers) = try descriptors(of: step.operation)
         defer { withExtendedLifetime(keepers) {} }
         let location = try location(of: step.namespace)
-        var order = DispatcherOrder(
+        let order = DispatcherOrder(
             operation: step.operation, location: location, programs: programs, descriptors: opened,
             isWaiting: step.beside == nil)
         if step.by == .process {
@@ -22,23 +22,23 @@ extension World {
             throw ExecutorError.unsuitable("only another process can be killed: say 'by: process'")
         }
         return try acting(as: step.by) {
-            guard let company = step.beside else { return try answer(&order) }
-            let other = try DispatcherState(at: location, for: company == .changing ? .changing : .looking)
-            // Held until the operation has ended.
-            let facts = try answer(&order)
-            withExtendedLifetime(other) {}
-            return facts
+            do {
+                guard let company = step.beside else { return try answer(order) }
+                let other = try DispatcherState(at: location, for: company == .changing ? .changing : .looking)
+                // Held until the operation has ended.
+                let facts = try answer(order)
+                withExtendedLifetime(other) {}
+                return facts
+            } catch let error as SocketLookupError {
+                guard let refusal = error.refusal else { throw error }
+                return ["refusal": refusal]
+            }
         }
     }
 
-    private func answer(_ order: inout DispatcherOrder) throws -> [String: String] {
+    private func answer(_ order: DispatcherOrder) throws -> [String: String] {
         guard case .tell(let subject) = order.operation else { return try order.perform() }
-        do {
-            return try tell(subject, at: order.location, waiting: order.isWaiting)
-        } catch let error as SocketLookupError {
-            guard let refusal = error.refusal else { throw error }
-            return ["refusal": refusal]
-        }
+        return try tell(subject, at: order.location, waiting: order.isWaiting)
     }
 
     /// Changes a dispatcher in a thread of its own, and probes meanwhile.

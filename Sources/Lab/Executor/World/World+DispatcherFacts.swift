@@ -81,7 +81,8 @@ extension World {
         let pins = try access(state.string, F_OK) == 0 ? state.entries() : []
         return [
             "directories": directories.joined(separator: ", "), "pins": pins.joined(separator: ", "),
-            "modes of directories": try ([location.base, location.directory]
+            "modes of directories": try
+                ([location.base, location.directory]
                 + directories.map { location.directory.appending($0) }).modes(),
             "modes of pins": try pins.map { state.appending($0) }.modes(),
         ]

@@ -164,11 +164,14 @@ private struct ModelSource {
         var best: SocketLookup.Binding?
         for binding in bindings {
             let match = binding.match
-            guard match.protocol == transport, match.ports.contains(endpoint.port), match.prefix.family == endpoint.address.family
+            guard match.protocol == transport, match.ports.contains(endpoint.port),
+                match.prefix.family == endpoint.address.family
             else { continue }
             let host = UInt128(match.prefix.family.width - match.prefix.length)
             guard endpoint.address.bits >> host == match.prefix.address.bits >> host else { continue }
-            if let held = best?.match, (held.prefix.length, -held.ports.count) >= (match.prefix.length, -match.ports.count) {
+            if let held = best?.match,
+                (held.prefix.length, -held.ports.count) >= (match.prefix.length, -match.ports.count)
+            {
                 continue
             }
             best = binding

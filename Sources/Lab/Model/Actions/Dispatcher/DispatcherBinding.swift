@@ -56,7 +56,8 @@ extension DispatcherBinding: Codable {
             throw DecodingError.dataCorrupted(
                 .init(
                     codingPath: decoder.codingPath,
-                    debugDescription: "'\(text)' is no binding: write 'tcp 192.0.2.0/24 80-90 web', or '… web else pass'"
+                    debugDescription:
+                        "'\(text)' is no binding: write 'tcp 192.0.2.0/24 80-90 web', or '… web else pass'"
                 ))
         }
         self = binding
