@@ -79,23 +79,18 @@ struct Generation: ~Copyable {
     }
 
     private static func makeTrie() throws(SocketLookupError) -> Int32 {
-        var options = bpf_map_create_opts()
-        options.sz = MemoryLayout<bpf_map_create_opts>.size
-        options.map_flags = UInt32(BPF_F_NO_PREALLOC)
-        return try checked("bpf(BPF_MAP_CREATE)", "making a trie for bindings") {
-            bpf_map_create(
+        try checked("bpf(BPF_MAP_CREATE)", "making a trie for bindings") {
+            clinux_bpf_map_create(
                 BPF_MAP_TYPE_LPM_TRIE, "trie", UInt32(DispatchLayout.keySize), UInt32(DispatchLayout.nodeSize), 1 << 20,
-                &options)
+                UInt32(BPF_F_NO_PREALLOC))
         }
     }
 
     private static func makeRanges(room: Int) throws(SocketLookupError) -> Int32 {
-        var options = bpf_map_create_opts()
-        options.sz = MemoryLayout<bpf_map_create_opts>.size
-        options.map_flags = UInt32(BPF_F_INNER_MAP)
-        return try checked("bpf(BPF_MAP_CREATE)", "making room for \(room) port ranges") {
-            bpf_map_create(
-                BPF_MAP_TYPE_ARRAY, "ranges", 4, UInt32(DispatchLayout.intervalSize), UInt32(room), &options)
+        try checked("bpf(BPF_MAP_CREATE)", "making room for \(room) port ranges") {
+            clinux_bpf_map_create(
+                BPF_MAP_TYPE_ARRAY, "ranges", 4, UInt32(DispatchLayout.intervalSize), UInt32(room),
+                UInt32(BPF_F_INNER_MAP))
         }
     }
 }

@@ -9,10 +9,9 @@ enum Pins {
     static let directoryMode: mode_t = 0o750
 
     static func open(_ path: FilePath, readOnly: Bool = false) throws(SocketLookupError) -> Int32 {
-        var options = bpf_obj_get_opts()
-        options.sz = MemoryLayout<bpf_obj_get_opts>.size
-        options.file_flags = readOnly ? UInt32(BPF_F_RDONLY) : 0
-        return try checked("bpf(BPF_OBJ_GET)", "opening \(path)") { bpf_obj_get_opts(path.string, &options) }
+        try checked("bpf(BPF_OBJ_GET)", "opening \(path)") {
+            clinux_bpf_get(path.string, readOnly ? UInt32(BPF_F_RDONLY) : 0)
+        }
     }
 
     /// Nil if there is no such name.
