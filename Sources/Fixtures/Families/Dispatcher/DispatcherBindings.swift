@@ -27,7 +27,7 @@ enum DispatcherBindings {
                 PinnedHost.perform(.unregister(DispatcherSockets("web", ["web"])), ["sockets": "1"]),
                 host.probe(host.inLow, "ordinary"),
                 PinnedHost.perform(.bind([web]), ["changed": "1"], label: "drop"), host.probe(host.inLow, .refused),
-                PinnedHost.register("web"), host.probe(host.inLow, "web"),
+                PinnedHost.perform(.join(DispatcherSockets("web", ["web"]))), host.probe(host.inLow, "web"),
                 PinnedHost.perform(.unbind([web]), ["removed": "1"], label: "unbind"),
                 host.probe(host.inLow, "ordinary"), host.probe(host.inHigh, .refused), PinnedHost.tell([]),
                 PinnedHost.tell(.status, ["bindings": "0", "sockets": "1"]),

@@ -39,10 +39,12 @@ public enum DispatcherProcess {
 
     /// Has another process make a change, and waits for its end.
     ///
-    /// - Parameter step: After which it kills itself; then the fact is `killed`.
+    /// - Parameters:
+    ///   - executable: A program that calls ``perform(_:)``.
+    ///   - step: After which it kills itself; then the fact is `killed`.
     static func perform(
-        _ order: DispatcherOrder, base: String, namespace: String, killedAfter step: String?,
-        deadline: ContinuousClock.Instant
+        _ order: DispatcherOrder, by executable: FilePath, base: String, namespace: String,
+        killedAfter step: String?, deadline: ContinuousClock.Instant
     ) throws -> [String: String] {
         let words = Order(
             base: base, namespace: namespace, programs: order.programs.string, parent: getpid(),
@@ -53,7 +55,8 @@ public enum DispatcherProcess {
         }
         let output = Descriptor(raw)
         let process = try spawn(
-            ["lab", flag] + words.arguments, environment: step.map { ["\(killVariable)=\($0)"] } ?? [], output: output)
+            executable, ["lab", flag] + words.arguments, environment: step.map { ["\(killVariable)=\($0)"] } ?? [],
+            output: output)
         let status = try wait(for: process, until: deadline)
         let text = try output.contents()
         // The macros of wait(2) are none of Swift's: the low seven bits are the signal.
@@ -70,7 +73,9 @@ public enum DispatcherProcess {
             command: order.operation.summary, status: "wait status \(status)", output: text)
     }
 
-    private static func spawn(_ arguments: [String], environment: [String], output: Descriptor) throws -> pid_t {
+    private static func spawn(
+        _ executable: FilePath, _ arguments: [String], environment: [String], output: Descriptor
+    ) throws -> pid_t {
         var actions = posix_spawn_file_actions_t()
         var attributes = posix_spawnattr_t()
         // Both fail only for want of memory, and destroying is right either way.
@@ -89,7 +94,7 @@ public enum DispatcherProcess {
         var process = pid_t()
         let errno = withArguments(arguments) { arguments in
             withArguments(environment) {
-                posix_spawn(&process, "/proc/self/exe", &actions, &attributes, arguments, $0)
+                posix_spawn(&process, executable.string, &actions, &attributes, arguments, $0)
             }
         }
         guard errno == 0 else {

@@ -15,7 +15,7 @@ extension World {
             isWaiting: step.beside == nil)
         if step.by == .process {
             return try DispatcherProcess.perform(
-                order, base: location.base.string, namespace: namespace(step.namespace).path,
+                order, by: executable, base: location.base.string, namespace: namespace(step.namespace).path,
                 killedAfter: step.killedAfter, deadline: deadline)
         }
         guard step.killedAfter == nil else {

@@ -5,6 +5,8 @@ import SystemPackage
 /// All that a fixture has made, by name.
 final class World {
     let programs: FilePath
+    /// A program that makes a change to a dispatcher when it is told to by its arguments.
+    let executable: FilePath
     let loop: SocketLoop
     var namespaces: [String: Namespace] = [:]
     var servers: [String: Server] = [:]
@@ -31,8 +33,9 @@ final class World {
     /// How long a step may wait for a packet. Software emulation is 10 to 20 times slower than hardware.
     let patience: Duration = .seconds(30)
 
-    init(programs: FilePath) throws(ExecutorError) {
+    init(programs: FilePath, executable: FilePath = "/proc/self/exe") throws(ExecutorError) {
         self.programs = programs
+        self.executable = executable
         loop = try SocketLoop()
     }
 

@@ -22,7 +22,8 @@ extension DispatcherOperation: Codable {
             case .upgrade: .upgrade(try value())
             case .bind: .bind(try value())
             case .unbind: .unbind(try value())
-            case .replace: .replace(try value())
+            // A list that is empty may be left out elsewhere, so here it has a name.
+            case .replace: .replace((try? value() as String) == DispatcherOperation.none ? [] : try value())
             case .register: .register(try value())
             case .join: .join(try value())
             case .unregister: .unregister(try value())
@@ -31,6 +32,8 @@ extension DispatcherOperation: Codable {
             case .unpin: .unpin(try value())
             }
     }
+
+    private static let none = "none"
 
     private static func unload(_ isMeant: Bool, at decoder: any Decoder) throws -> DispatcherOperation {
         guard isMeant else {
@@ -48,6 +51,7 @@ extension DispatcherOperation: Codable {
         case .upgrade(let value): try container.encode(value, forKey: .upgrade)
         case .bind(let value): try container.encode(value, forKey: .bind)
         case .unbind(let value): try container.encode(value, forKey: .unbind)
+        case .replace([]): try container.encode(DispatcherOperation.none, forKey: .replace)
         case .replace(let value): try container.encode(value, forKey: .replace)
         case .register(let value): try container.encode(value, forKey: .register)
         case .join(let value): try container.encode(value, forKey: .join)
