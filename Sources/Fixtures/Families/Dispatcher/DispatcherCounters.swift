@@ -127,8 +127,8 @@ enum DispatcherCounters {
     private static func listensNoMore(_ host: PinnedHost) -> Fixture {
         let web = host.binding(host.prefix, to: "web")
         // Before, the program may select a socket that does not listen, and then the packet is dropped there.
-        let refuses = VersionSet(KernelVersion(5, 16), KernelVersion(5, 15, 3), KernelVersion(5, 14, 19))
-        let commit = "commit 40a34121ac1d: of TCP only listeners can be selected"
+        let refuses = VersionSet(KernelVersion(5, 16), KernelVersion(5, 15, 3))
+        let commit = "commit 40a34121ac1d: only TCP sockets that listen can be selected"
         func differing(_ action: Action, _ before: Outcome, _ since: Outcome) -> Step {
             Step(
                 action,
