@@ -117,4 +117,13 @@ int clinux_processor(void) { return result(sched_getcpu()); }
 
 int clinux_unpin(void) { return result(sched_setaffinity(0, sizeof(allowed), &allowed)); }
 
+int clinux_use_every_processor(void)
+{
+    cpu_set_t all;
+
+    // The kernel leaves out those that the process may not use.
+    memset(&all, 0xFF, sizeof(all));
+    return result(sched_setaffinity(0, sizeof(all), &all));
+}
+
 int clinux_fork(void) { return result(fork()); }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -147,4 +148,34 @@ int clinux_become(uid_t user, gid_t group, const gid_t *groups, size_t count, co
     wanted.groups = groups;
     wanted.count = count;
     return change_stragglers();
+}
+
+static _Thread_local struct {
+    gid_t groups[64];
+    long count;
+} oneself;
+
+// setfsuid(2) and setfsgid(2) tell of no error: what they return for a wrong id is who the thread then is.
+static int act(uid_t user, gid_t group)
+{
+    setfsgid(group);
+    setfsuid(user);
+    return (uid_t)setfsuid((uid_t)-1) == user && (gid_t)setfsgid((gid_t)-1) == group ? 0 : -EPERM;
+}
+
+int clinux_act_as(uid_t user, gid_t group)
+{
+    oneself.count = syscall(SYS_getgroups, sizeof(oneself.groups) / sizeof(*oneself.groups), oneself.groups);
+    // The bare call: the library's changes all threads.
+    if (oneself.count < 0 || syscall(SYS_setgroups, 0, NULL))
+        return -errno;
+    return act(user, group);
+}
+
+int clinux_act_as_oneself(void)
+{
+    int error = act(geteuid(), getegid());
+    if (error)
+        return error;
+    return syscall(SYS_setgroups, oneself.count, oneself.groups) ? -errno : 0;
 }

@@ -203,6 +203,13 @@ int clinux_bpf_open_pinned(const char *path, uint32_t flags)
     return bpf_obj_get_opts(path, &options);
 }
 
+int clinux_bpf_map_create(enum bpf_map_type type, const char *name, uint32_t key_size, uint32_t value_size,
+                          uint32_t max_entries, uint32_t flags)
+{
+    LIBBPF_OPTS(bpf_map_create_opts, options, .map_flags = flags);
+    return bpf_map_create(type, name, key_size, value_size, max_entries, &options);
+}
+
 int clinux_bpf_map_shape(int map, struct clinux_map_shape *shape)
 {
     struct bpf_map_info info = {};

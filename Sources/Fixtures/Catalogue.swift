@@ -9,6 +9,9 @@ public enum Catalogue {
         + Reuseport.fixtures + ReuseportPrograms.fixtures + ReuseportMembers.fixtures + ReuseportMigration.fixtures
         + ReuseportSelections.fixtures
         + Context.fixtures + Verifier.fixtures + TestRuns.fixtures
+        + DispatcherLifecycle.fixtures + DispatcherUpgrades.fixtures + DispatcherBindings.fixtures
+        + DispatcherReplacements.fixtures + DispatcherSocketFamily.fixtures + DispatcherCounters.fixtures
+        + DispatcherModels.fixtures + DispatcherInterruptions.fixtures
         + Figure4c.fixtures + Scale.fixtures
         + History.fixtures + BindFamily.fixtures
         + NameAnswers.fixtures + NamesAndSites.fixtures + NameDelivery.fixtures + Recursion.fixtures

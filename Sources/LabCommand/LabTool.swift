@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Lab
 import Report
 import YAMLReading
 
@@ -19,6 +20,8 @@ struct LabTool: AsyncParsableCommand {
 
     /// Runs the command as one task, which a signal cancels, and waits for its teardown in every case.
     static func main() async {
+        // A fixture on this machine's kernel may start this program anew, for a change that another process is to make.
+        if let status = DispatcherProcess.perform(CommandLine.arguments) { Foundation.exit(status) }
         let task = Task { await status(of: Array(CommandLine.arguments.dropFirst())) }
         let interruption = Interruption { task.cancel() }
         let ending = await task.value

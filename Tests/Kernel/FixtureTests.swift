@@ -18,7 +18,9 @@ extension KernelTests {
 
         @Test(.enabled(if: TestKernels.canUseHost, TestKernels.rootHint))
         func `every fixture conforms, or is unsupported as declared, on the running kernel`() async throws {
-            let results = await HostRunner(programs: try await programs()).run(Self.trials) { _ in }
+            let results = await HostRunner(programs: try await programs(), executable: executable).run(Self.trials) {
+                _ in
+            }
             #expect(results.count == Self.trials.count)
             expectNoDeviation(results)
         }
@@ -30,9 +32,14 @@ extension KernelTests {
             let trials = try behaviours.flatMap { fixture in
                 try fixture.sabotages.map { try Trial(fixture, under: $0) }
             }
-            let results = await HostRunner(programs: try await programs()).run(trials) { _ in }
+            let results = await HostRunner(programs: try await programs(), executable: executable).run(trials) { _ in }
             #expect(results.count == trials.count)
             expectNoDeviation(results)
+        }
+
+        /// The command, as built beside this: a test runner makes no changes to dispatchers.
+        private var executable: FilePath {
+            FilePath(CommandLine.arguments[0]).removingLastComponent().appending("lab")
         }
 
         private func programs() async throws -> FilePath {

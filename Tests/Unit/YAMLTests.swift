@@ -36,6 +36,11 @@ private func everything() throws -> Fixture {
     let v6 = try Endpoint(text: "[2001:db8::1]:53")
     let prefix = try Prefix(text: "2001:db8::/32")
     let bounds = Bounds(atLeast: 3, atMost: nil)
+    let lines = [
+        DispatcherBinding(.tcp, prefix, .all, to: "web: #x"),
+        DispatcherBinding(.udp, Prefix(v4.address), PortRange(53), to: "two words", otherwise: .pass),
+        DispatcherBinding(.tcp, prefix, PortRange(80), to: ""),
+    ]
     let actions: [Action] = [
         .namespace("server"),
         .devicePair(
@@ -147,6 +152,26 @@ private func everything() throws -> Fixture {
                 "v", from: "b", resolver: v4, HostNames(2, below: "example.com"), by: .serverName, port: 443,
                 within: prefix)),
         .revisit(SiteRevisits("v", over: .kept)),
+        .dispatcher(DispatcherStep(.load("dispatch"), in: "a", by: .process, killedAfter: "load-pinned-maps")),
+        .dispatcher(DispatcherStep(.unload, in: "a", beside: .looking)),
+        .dispatcher(DispatcherStep(.upgrade("dispatch_next"), in: "a", by: .group)),
+        .dispatcher(DispatcherStep(.bind(lines), in: "a")), .dispatcher(DispatcherStep(.unbind(lines), in: "a")),
+        .dispatcher(DispatcherStep(.replace([]), in: "a")),
+        .dispatcher(DispatcherStep(.register(DispatcherSockets("web: #x", ["web"], file: .pipe)), in: "a")),
+        .dispatcher(DispatcherStep(.join(DispatcherSockets("", [])), in: "a")),
+        .dispatcher(DispatcherStep(.unregister(DispatcherSockets("w", ["web"])), in: "a")),
+        .dispatcher(DispatcherStep(.drain(DispatcherSockets("w", ["c"])), in: "a")),
+        .dispatcher(DispatcherStep(.tell(.metrics), in: "a")), .dispatcher(DispatcherStep(.unpin("info"), in: "a")),
+        .dispatcherChanges(
+            DispatcherChanges(
+                in: "a", [.unload, .replace(lines)], rounds: 3, probes: [Probe(from: "b", .udp, to: v4, source: v6)])),
+        .dispatcherModel(
+            DispatcherModel(
+                in: "a", by: .testRun, seed: .max, sets: 1, bindings: 2, probes: 3,
+                labels: ["web": ["a", "b"], "x": []])),
+        .dispatcherModel(
+            DispatcherModel(
+                in: "a", by: .packets, seed: 0, sets: 1, bindings: 2, probes: 3, labels: [:], .udp, .ipv6)),
         .daemon(Daemon("r", in: "a", run: "cat $CONFIGURATION", configuration: "x:\n  y: \"z\"\n", sockets: ["dns"])),
         .exec(Command(in: "a", "echo 'x: #y' \"z\"\nexit 3")),
     ]

@@ -33,6 +33,9 @@ int clinux_interface_running(const char *name);
 int clinux_pin(void);
 int clinux_unpin(void);
 
+/// Lets the calling thread run on every processor that its process may use. 0, or -errno.
+int clinux_use_every_processor(void);
+
 // Has a classic filter pick the same member of a reuseport group for every packet (SO_ATTACH_REUSEPORT_CBPF).
 int clinux_attach_reuseport_filter(int socket, uint32_t member);
 

@@ -18,12 +18,19 @@ public enum Progress: Hashable, Sendable {
 /// goes when it ends, however it ends.
 public final class Executor {
     let programs: FilePath
+    private let executable: FilePath
     private var available: [Feature: Bool] = [:]
     /// How long a fixture's namespaces may take to go.
     private var teardownPatience: Duration = .seconds(30)
 
-    /// - Parameter programs: the directory that holds each BPF object as `NAME.bpf.o`.
-    public init(programs: FilePath) { self.programs = programs }
+    /// - Parameters:
+    ///   - programs: the directory that holds each BPF object as `NAME.bpf.o`.
+    ///   - executable: a program that begins with ``DispatcherProcess/perform(_:)``, for changes that another process
+    ///     makes: this one, unless it is no such program.
+    public init(programs: FilePath, executable: FilePath = "/proc/self/exe") {
+        self.programs = programs
+        self.executable = executable
+    }
 
     /// Performs the steps of `fixture` up to the first whose expectation fails.
     public func perform(_ fixture: Fixture, report: @escaping (Progress) -> Void) async -> Ending {
@@ -51,7 +58,9 @@ public final class Executor {
             return .broken(step: nil, reason: "probing features: \(error)")
         }
         let world: World
-        do { world = try World(programs: programs) } catch { return .broken(step: nil, reason: "\(error)") }
+        do { world = try World(programs: programs, executable: executable) } catch {
+            return .broken(step: nil, reason: "\(error)")
+        }
         for (index, step) in fixture.steps.enumerated() {
             let number = index + 1
             report(.began(step: number))
@@ -204,6 +213,9 @@ extension World {
         case .choosePorts(let choice): return Observation(.facts(try choosePorts(choice)))
         case .mapEntry(let entry): return try change(entry)
         case .unload(let name): try unload(name)
+        case .dispatcher(let step): return Observation(.facts(try perform(step)))
+        case .dispatcherChanges(let changes): return Observation(.facts(try perform(changes)))
+        case .dispatcherModel(let model): return Observation(.facts(try compare(model)))
         case .nameService(let service): try serve(service)
         case .nameServiceReload(let reload): try self.reload(reload)
         case .nameQuery(let query): return try ask(query)

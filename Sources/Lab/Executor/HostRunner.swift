@@ -17,16 +17,20 @@ extension KernelIdentity {
 /// Performs fixtures on the running kernel, in namespaces of its own, and leaves nothing behind.
 public struct HostRunner: Sendable {
     private let programs: FilePath
+    private let executable: FilePath
 
-    /// - Parameter programs: the directory that holds each BPF object as `NAME.bpf.o`.
-    public init(programs: FilePath) { self.programs = programs }
+    /// - Parameters: as ``Executor`` has them.
+    public init(programs: FilePath, executable: FilePath = "/proc/self/exe") {
+        self.programs = programs
+        self.executable = executable
+    }
 
     /// Whether this process may make namespaces and load programs.
     public static var isPrivileged: Bool { geteuid() == 0 }
 
     /// Performs each trial; after cancellation, the results so far.
     public func run(_ trials: [Trial], report: @Sendable (RunEvent) -> Void) async -> [FixtureResult] {
-        let executor = Executor(programs: programs)
+        let executor = Executor(programs: programs, executable: executable)
         let identity = KernelIdentity.running
         raiseDescriptorLimit()
         var results: [FixtureResult] = []

@@ -53,6 +53,7 @@ extension Action: Codable {
         case countSockets = "count-sockets", endpoints, mapEntry = "map-entry", unload
         case testRunContext = "test-run-context", context, verify, contextAccesses = "context-accesses"
         case choosePorts = "choose-ports"
+        case dispatcher, dispatcherChanges = "dispatcher-changes", dispatcherModel = "dispatcher-model"
         case nameService = "dns-serve", nameServiceReload = "dns-reload", nameQuery = "dns-query"
         case nameSurvey = "dns-survey", compareSurveys = "dns-compare", sites = "serve-sites", visit, revisit, daemon
     }
@@ -132,6 +133,9 @@ extension Action: Codable {
             case .choosePorts: .choosePorts(try value())
             case .mapEntry: .mapEntry(try value())
             case .unload: .unload(try value())
+            case .dispatcher: .dispatcher(try value())
+            case .dispatcherChanges: .dispatcherChanges(try value())
+            case .dispatcherModel: .dispatcherModel(try value())
             case .nameService: .nameService(try value())
             case .nameServiceReload: .nameServiceReload(try value())
             case .nameQuery: .nameQuery(try value())
@@ -207,6 +211,9 @@ extension Action: Codable {
         case .choosePorts(let value): try container.encode(value, forKey: .choosePorts)
         case .mapEntry(let value): try container.encode(value, forKey: .mapEntry)
         case .unload(let value): try container.encode(value, forKey: .unload)
+        case .dispatcher(let value): try container.encode(value, forKey: .dispatcher)
+        case .dispatcherChanges(let value): try container.encode(value, forKey: .dispatcherChanges)
+        case .dispatcherModel(let value): try container.encode(value, forKey: .dispatcherModel)
         case .nameService(let value): try container.encode(value, forKey: .nameService)
         case .nameServiceReload(let value): try container.encode(value, forKey: .nameServiceReload)
         case .nameQuery(let value): try container.encode(value, forKey: .nameQuery)

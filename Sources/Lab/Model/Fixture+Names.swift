@@ -130,6 +130,16 @@ private struct Names {
             try use(.program, name)
             made[.program]?.remove(name)
         case .choosePorts(let choice): try use(.namespace, choice.namespace)
+        case .dispatcher(let step):
+            try use(.namespace, step.namespace)
+            try use(socketsOf: step.operation)
+        case .dispatcherChanges(let changes):
+            try use(.namespace, changes.namespace)
+            for operation in changes.changes { try use(socketsOf: operation) }
+            for probe in changes.probes { try use(.namespace, probe.from) }
+        case .dispatcherModel(let model):
+            try use(.namespace, model.namespace)
+            for name in model.labels.sorted(by: { $0.key < $1.key }).flatMap(\.value) { try use(.socket, name) }
         case .nameService(let service):
             for served in service.sockets { try use(.socket, served.socket) }
             try check(service.configuration, labels: service.sockets.compactMap(\.label))
@@ -195,6 +205,10 @@ private struct Names {
         guard made[kind, default: []].insert(name).inserted else {
             throw .duplicateName(fixture: fixture, step: step, kind: kind.rawValue, name: name)
         }
+    }
+
+    private func use(socketsOf operation: DispatcherOperation) throws(FixtureError) {
+        for name in operation.sockets where made[.connection]?.contains(name) != true { try use(.socket, name) }
     }
 
     private func use(_ kind: Kind, _ name: String) throws(FixtureError) {

@@ -112,7 +112,9 @@ extension Outcome {
     /// `asked` is the destination of a probe: an answer must come from its address.
     public func matches(_ event: Event, asked: Endpoint? = nil) -> Bool {
         switch (self, event) {
-        case (.succeeds, .succeeded), (.succeeds, .facts): true
+        case (.succeeds, .succeeded): true
+        // What a pinned dispatcher refuses is told as a fact.
+        case (.succeeds, .facts(let facts)): facts["refusal"] == nil
         case (.fails(let errno, let call), .failed(let failedCall, let observed)):
             errno == observed && (call == nil || call == failedCall)
         case (.reaches(let name), .answered(let answerer, let source, let received)):

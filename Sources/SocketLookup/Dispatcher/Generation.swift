@@ -99,11 +99,9 @@ struct Generation: ~Copyable {
     private static func make(
         _ name: String, _ what: String, size: Int, count: Int
     ) throws(SocketLookupError) -> Int32 {
-        var options = bpf_map_create_opts()
-        options.sz = MemoryLayout<bpf_map_create_opts>.size
-        options.map_flags = UInt32(BPF_F_INNER_MAP)
-        return try checked("bpf(BPF_MAP_CREATE)", "making room for \(count) \(what)") {
-            bpf_map_create(BPF_MAP_TYPE_ARRAY, name, 4, UInt32(size), UInt32(count), &options)
+        try checked("bpf(BPF_MAP_CREATE)", "making room for \(count) \(what)") {
+            clinux_bpf_map_create(
+                BPF_MAP_TYPE_ARRAY, name, 4, UInt32(size), UInt32(count), UInt32(BPF_F_INNER_MAP))
         }
     }
 

@@ -130,7 +130,8 @@ extension DispatcherState {
         let old = present.map(\.binding)
         let found = BindingDifference.places(of: bindings, in: old)
         let difference = BindingDifference(from: old, to: bindings, found: found)
-        if difference.isEmpty { return difference }
+        // A set that names a match twice differs in nothing else, and is to be refused.
+        if difference.isEmpty, bindings.count == present.count { return difference }
         let numbered = try number(bindings, present, found: found)
         let elements = try elements(of: numbered)
 

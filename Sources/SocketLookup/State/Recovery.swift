@@ -6,13 +6,13 @@ import SystemPackage
 enum Recovery {
     /// Removes what is no state any more, or never became one.
     static func perform(at location: StateLocation) throws(SocketLookupError) {
-        try Pins.removeDirectory(location.old)
-        try Pins.removeDirectory(location.new)
+        try discard(location.old)
+        try discard(location.new)
         guard Pins.exists(location.state) else { return }
         // An unload that was interrupted; or the inode is another namespace's now.
         if try !isLoaded(at: location), Pins.exists(location.state.appending("link")) {
             try Pins.rename(location.state, to: location.old)
-            return try Pins.removeDirectory(location.old)
+            return try discard(location.old)
         }
         let next = location.state.appending("program-new")
         if try upgradeTookEffect(at: location) == true {
@@ -20,6 +20,14 @@ enum Recovery {
         } else {
             try Pins.remove(next)
         }
+    }
+
+    /// Removes a directory with its link detached: a link whose last name is gone stays attached until the kernel comes
+    /// round to it, some time after (seen on 5.10).
+    private static func discard(_ directory: FilePath) throws(SocketLookupError) {
+        let link = directory.appending("link")
+        if Pins.exists(link) { try Link(pinnedAt: link).detach() }
+        try Pins.removeDirectory(directory)
     }
 
     /// Whether there is a state, and a link that is attached.

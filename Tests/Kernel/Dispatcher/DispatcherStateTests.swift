@@ -156,6 +156,8 @@ extension KernelTests {
                 try dispatcher.bind([tie])
             }
             #expect(throws: SocketLookupError.duplicate(tie.match)) { try dispatcher.replace(with: [tie, tie]) }
+            // Also where it differs from the set in force in nothing else.
+            #expect(throws: SocketLookupError.duplicate(first.match)) { try dispatcher.replace(with: [first, first]) }
             let mapped = try binding("::ffff:192.0.2.0/120", "1", to: "six")
             #expect(throws: SocketLookupError.mappedPrefix(mapped.match)) { try dispatcher.bind([mapped]) }
             let long = String(repeating: "x", count: 65)

@@ -85,15 +85,18 @@ extension World {
     }
 
     private func pinPath(_ name: String) throws -> FilePath {
-        if bpfFileSystem == nil {
-            let mount = clinux_bpf_file_system()
-            guard mount >= 0 else {
-                throw ExecutorError.call(
-                    "fsmount", errno: ErrorNumber(returned: mount), doing: "making a BPF file system")
-            }
-            bpfFileSystem = Descriptor(mount)
+        FilePath("/proc/self/fd/\(try bpfFileSystemDescriptor())/\(name)")
+    }
+
+    /// Of a BPF file system that nobody else sees, and that goes with the fixture.
+    func bpfFileSystemDescriptor() throws(ExecutorError) -> Int32 {
+        if let mounted = bpfFileSystem { return mounted.raw }
+        let mount = clinux_bpf_file_system()
+        guard mount >= 0 else {
+            throw .call("fsmount", errno: ErrorNumber(returned: mount), doing: "making a BPF file system")
         }
-        return FilePath("/proc/self/fd/\(bpfFileSystem?.raw ?? -1)/\(name)")
+        bpfFileSystem = Descriptor(mount)
+        return mount
     }
 
     private func programName(_ identifier: UInt32) throws -> String {

@@ -5,6 +5,8 @@ import SystemPackage
 /// All that a fixture has made, by name.
 final class World {
     let programs: FilePath
+    /// A program that makes a change to a dispatcher when it is told to by its arguments.
+    let executable: FilePath
     let loop: SocketLoop
     var namespaces: [String: Namespace] = [:]
     var servers: [String: Server] = [:]
@@ -22,6 +24,8 @@ final class World {
     var daemons: [String: RunningDaemon] = [:]
     /// Made when the first link is pinned; its pins go with it.
     var bpfFileSystem: Descriptor?
+    /// The programs that pinned dispatchers were seen with, in the order of their appearance.
+    var programTags: [String] = []
     var deviceCount = 0
     /// Told now and then by steps that take long.
     var reportWork: () -> Void = {}
@@ -29,8 +33,9 @@ final class World {
     /// How long a step may wait for a packet. Software emulation is 10 to 20 times slower than hardware.
     let patience: Duration = .seconds(30)
 
-    init(programs: FilePath) throws(ExecutorError) {
+    init(programs: FilePath, executable: FilePath = "/proc/self/exe") throws(ExecutorError) {
         self.programs = programs
+        self.executable = executable
         loop = try SocketLoop()
     }
 

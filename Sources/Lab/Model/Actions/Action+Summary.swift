@@ -96,6 +96,9 @@ extension Action {
         case .endpoints(let name): "ask both ends of connection \(name) for their names"
         case .mapEntry(let entry): entry.summary
         case .unload(let name): "unload \(name) and its maps"
+        case .dispatcher(let step): step.summary
+        case .dispatcherChanges(let changes): changes.summary
+        case .dispatcherModel(let model): model.summary
         case .nameService(let service): service.summary
         case .nameServiceReload(let reload): "give \(reload.service) another configuration"
         case .nameQuery(let query): query.summary

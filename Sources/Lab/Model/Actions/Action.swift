@@ -54,6 +54,10 @@ public enum Action: Hashable, Sendable {
     case testRun(TestRun)
     case mapEntry(MapEntry)
     case unload(String)
+    // The dispatcher that is pinned
+    case dispatcher(DispatcherStep)
+    case dispatcherChanges(DispatcherChanges)
+    case dispatcherModel(DispatcherModel)
     // Reuseport groups
     case attachReuseport(GroupProgram)
     case attachReuseportFilter(GroupFilter)
