@@ -60,8 +60,6 @@ int clinux_bpf_open_pinned(const char *path, uint32_t flags);
 // What bpf_map_info says.
 // libbpf refuses options with anything but zeros in their padding (EINVAL), and optimised Swift leaves that undefined.
 
-/// bpf_obj_get_opts with these flags.
-
 /// bpf_map_create_opts with these flags.
 int clinux_bpf_map_create(enum bpf_map_type type, const char *name, uint32_t key_size, uint32_t value_size,
                           uint32_t max_entries, uint32_t flags);
