@@ -88,7 +88,8 @@ let package = Package(
         .executableTarget(
             name: "DispatchTiming",
             dependencies: [
-                "Addressing", "CFlood", "CLinux", "SocketLookup", .product(name: "SystemPackage", package: "swift-system"),
+                "Addressing", "CFlood", "CLinux", "SocketLookup",
+                .product(name: "SystemPackage", package: "swift-system"),
             ]),
         // What scripts/fuzz-dns runs; by itself it replays files.
         .executableTarget(name: "PolicyDNSFuzz", dependencies: ["Addressing", "PolicyDNS"]),

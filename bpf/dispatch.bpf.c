@@ -7,14 +7,17 @@
 // inherits included, so one longest match and one search among disjoint intervals decide, however many
 // bindings there are.
 //
-// The longest match is a binary search among the lengths that prefixes have (Waldvogel and others, "Scalable High Speed IP
-// Routing Lookups", 1997): where a longer prefix may match, user space has put a marker at the lengths that
-// the search comes through, with the intervals that hold there. So a lookup takes one step where all prefixes of a
-// protocol and family are equally long, two for up to three lengths, and no more than eight for IPv6's 129. The kernel's own
-// trie takes a step for nearly each bit that tells prefixes apart, and a call besides.
+// The longest match is a binary search among the lengths that prefixes have (Waldvogel and others,
+// "Scalable High Speed IP Routing Lookups", 1997): where a longer prefix may match, user space has put a
+// marker at the lengths that the search comes through, with the intervals that hold there. So a lookup
+// takes one step where all prefixes of a protocol and family are equally long, two for up to three
+// lengths, and no more than eight for IPv6's 129. The kernel's own trie takes a step for nearly each bit
+// that tells prefixes apart: with a million bindings, 60 ns more with all in the processor's caches, and about a
+// microsecond more without.
 //
-// A set of bindings is a generation: a table, the plan of the search, and the intervals that do not fit into the table. A
-// lookup reads once which of the two generations is in force, so it sees all of one set or all of the other.
+// A set of bindings is a generation: a table, the plan of the search, and the intervals that do not fit
+// into the table. A lookup reads once which of the two generations is in force, so it sees all of one set
+// or all of the other.
 //
 // It loads on Linux 5.10: bounded loops, and nothing that needs the kernel's own BTF.
 

@@ -82,9 +82,12 @@ do {
     line("\nns per lookup (test run)".padded(25), "bound   min–max     not bound   min–max      two lookups' to ours")
     for (index, contestant) in contestants.enumerated() where !contestant.programs.isEmpty {
         let rival = contestants.firstIndex { $0.shape == .two && $0.count == contestant.count }
-        let ratios = contestant.shape != .ours ? "" : [hits, misses].map { samples in
-            rival.map { samples.ratio(of: $0, to: index).hundredths } ?? ""
-        }.joined(separator: ", ")
+        let ratios =
+            contestant.shape != .ours
+            ? ""
+            : [hits, misses].map { samples in
+                rival.map { samples.ratio(of: $0, to: index).hundredths } ?? ""
+            }.joined(separator: ", ")
         line(
             contestant.description.padded(24), hits.median(index).tenths.aligned(6), hits.range(index).padded(14),
             misses.median(index).tenths.aligned(6), misses.range(index).padded(16), ratios)

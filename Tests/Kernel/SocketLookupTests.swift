@@ -249,7 +249,7 @@ extension KernelTests {
         @Test("what cannot be led to is refused with a reason")
         func refusals() async throws {
             let pass = try await CompiledPrograms.load("pass")
-            #expect(throws: SocketLookupError.notADispatcher(program: "pass", because: "it has no map 'tries'")) {
+            #expect(throws: SocketLookupError.notADispatcher(program: "pass", because: "it has no map 'tables'")) {
                 try Dispatcher(pass)
             }
             #expect(throws: SocketLookupError.self) { try Program(object: "/nonexistent.bpf.o") }

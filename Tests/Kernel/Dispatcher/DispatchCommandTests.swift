@@ -83,7 +83,7 @@ extension KernelTests {
                 #expect(try await lab("status").output.contains("\nloaded    yes\n"))
                 let status = try await lab("status", "--format", "json").output
                 #expect(
-                    status.contains(#""bindings":0,"kind":"status","labels":0,"layout":1,"leftovers":[],"loaded":true"#)
+                    status.contains(#""bindings":0,"kind":"status","labels":0,"layout":2,"leftovers":[],"loaded":true"#)
                 )
                 #expect(try await lab("upgrade", "--object", object) == .good("upgraded to the same version\n"))
                 #expect(try await lab("list") == .good("no bindings\n\nno sockets\n"))

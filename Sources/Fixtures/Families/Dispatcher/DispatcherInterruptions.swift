@@ -10,8 +10,8 @@ enum DispatcherInterruptions {
         ("load-made-directory", false), ("load-pinned-maps", false), ("load-pinned-link", false),
         ("load-renamed-directory", true), ("unload-detached-link", true), ("unload-renamed-directory", true),
         ("unload-removed-directory", true), ("replace-named-labels", false), ("replace-made-counters", false),
-        ("replace-pinned-records", false), ("replace-put-trie", false), ("replace-changed-generation", true),
-        ("replace-retired-trie", true), ("replace-removed-records", true), ("register-named-label", false),
+        ("replace-pinned-records", false), ("replace-put-table", false), ("replace-changed-generation", true),
+        ("replace-retired-table", true), ("replace-removed-records", true), ("register-named-label", false),
         ("register-put-sockets", false), ("register-shared-flows", true), ("register-removed-sockets", true),
         ("upgrade-pinned-program", false), ("upgrade-updated-link", true), ("upgrade-renamed-program", true),
     ]

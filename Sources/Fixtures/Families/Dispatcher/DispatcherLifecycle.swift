@@ -4,7 +4,7 @@ import Lab
 /// Loading and unloading a pinned dispatcher, and who may do what with it.
 enum DispatcherLifecycle {
     static let fixtures: [Fixture] =
-        [loadedOnce, oneChangesAtATime, access] + ["info", "names", "tries", "sockets", "program", "link"].map(unload)
+        [loadedOnce, oneChangesAtATime, access] + ["info", "names", "tables", "sockets", "program", "link"].map(unload)
         + PinnedHost.all.flatMap { [survivesItsMaker($0), ofOneNamespace($0)] }
 
     private static let host = PinnedHost.tcpIPv4

@@ -25,7 +25,7 @@ public struct DispatcherChanges: Hashable, Sendable, Codable {
 }
 
 /// Random bindings in a pinned dispatcher, and packets to random destinations: who gets them, against a model that
-/// looks at each binding and knows nothing of tries or tables.
+/// looks at each binding and knows nothing of tables or plans.
 public struct DispatcherModel: Hashable, Sendable, Codable {
     public var namespace: String
     /// Of the generator: the same bindings and packets on every kernel.
