@@ -120,9 +120,10 @@ extension World {
         } catch SocketLookupError.notRegistered {
             // The map holds another socket than the one that was put there, or none.
             return Observation(.failed(call: "unregister", errno: ErrorNumber(rawValue: ENOENT)))
-        } catch SocketLookupError.call(let call, let errno, _, let log) {
+        } catch SocketLookupError.call(let call, let errno, let doing, let log) {
             let lines = (log ?? "").split(separator: "\n").map(String.init)
-            return Observation(.failed(call: call, errno: ErrorNumber(rawValue: errno)), log: lines.suffix(12))
+            return Observation(
+                .failed(call: call, errno: ErrorNumber(rawValue: errno)), log: ["while \(doing)"] + lines.suffix(12))
         }
     }
 
