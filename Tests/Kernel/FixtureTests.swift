@@ -11,7 +11,15 @@ extension KernelTests {
         @Test(.enabled(TestKernels.hint) { await TestKernels.canBoot }, arguments: TestKernels.series)
         func `every fixture conforms, or is unsupported as declared, in a guest`(series: String) async throws {
             let kernel = try await TestKernels.kernel(series)
-            let results = try await TestKernels.runner(for: kernel).run(Self.trials, on: kernel) { _ in }
+            let runner = try await TestKernels.runner(for: kernel)
+            // Two machines share them: one of them takes nine minutes, and a machine has one processor.
+            let results = try await withThrowingTaskGroup(of: [FixtureResult].self) { group in
+                for share in 0..<2 {
+                    let trials = Self.trials.indices.filter { $0 % 2 == share }.map { Self.trials[$0] }
+                    group.addTask { try await runner.run(trials, on: kernel) { _ in } }
+                }
+                return try await group.reduce(into: []) { $0 += $1 }
+            }
             #expect(results.count == Self.trials.count)
             expectNoDeviation(results)
         }
