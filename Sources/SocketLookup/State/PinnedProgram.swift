@@ -4,6 +4,9 @@ import Glibc
 public final class PinnedProgram {
     private let descriptor: Int32
 
+    /// Opens the program that the state has now; an upgrade later on puts another in its place.
+    ///
+    /// - Throws: ``SocketLookupError`` if it cannot be opened.
     public init(of state: borrowing DispatcherState) throws(SocketLookupError) {
         descriptor = try Pins.open(state.location.state.appending("program"))
     }
